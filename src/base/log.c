@@ -1,0 +1,80 @@
+#include "meros/base/log.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "meros/base/buf.h"
+#include "meros/base/clock.h"
+
+static _Atomic int current_level = LOG_INFO;
+static _Atomic int current_format = LOG_KEY_VALUE;
+
+void log_configure(enum log_level level, enum log_format format)
+{
+    current_level = (int)level;
+    current_format = (int)format;
+}
+
+bool log_enabled(enum log_level level)
+{
+    return (int)level >= current_level;
+}
+
+static void quoted(struct buf *b, const char *s)
+{
+    buf_char(b, '"');
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+        if (c == '"' || c == '\\') buf_printf(b, "\\%c", c);
+        else if (c == '\n') buf_str(b, "\\n");
+        else if (c < 0x20 || c == 0x7F) buf_printf(b, "\\u%04x", c);
+        else buf_char(b, (char)c);
+    }
+    buf_char(b, '"');
+}
+
+/* A bare word where it can be read as one, else quoted. */
+static void word(struct buf *b, const char *s)
+{
+    bool plain = *s != '\0';
+    for (const char *p = s; *p && plain; p++)
+        plain = (unsigned char)*p > 0x20 && (unsigned char)*p < 0x7F && *p != '"' && *p != '=' && *p != '\\';
+    if (plain) buf_str(b, s);
+    else quoted(b, s);
+}
+
+void log_write(enum log_level level, const char *event, size_t n, const struct log_kv *kv)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    if (!log_enabled(level)) return;
+    bool json = current_format == LOG_JSON;
+    struct buf b;
+    buf_init(&b, 64 * 1024);
+    char at[TIME_TEXT];
+    time_format(clock_now() / 1000 * 1000, at);
+    buf_printf(&b, json ? "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"" : "%s level=%s event=%s", at, names[level],
+               event);
+    for (size_t i = 0; i < n; i++) {
+        if (kv[i].key == NULL) continue;
+        buf_printf(&b, json ? ",\"%s\":" : " %s=", kv[i].key);
+        switch (kv[i].kind) {
+        case KV_STR:
+            if (kv[i].s == NULL) buf_str(&b, json ? "null" : "-");
+            else if (json) quoted(&b, kv[i].s);
+            else word(&b, kv[i].s);
+            break;
+        case KV_INT: buf_printf(&b, "%lld", (long long)kv[i].i); break;
+        case KV_NUM:
+            if (!isfinite(kv[i].f)) buf_str(&b, "null");
+            else buf_printf(&b, "%.6g", kv[i].f);
+            break;
+        case KV_BOOL: buf_str(&b, kv[i].i ? "true" : "false"); break;
+        }
+    }
+    buf_str(&b, json ? "}\n" : "\n");
+    /* A line that cannot be written has nowhere to be reported. */
+    if (!b.failed && write(STDERR_FILENO, b.data, b.len) < 0) {}
+    buf_done(&b);
+}
