@@ -1,0 +1,72 @@
+/* PostgreSQL for the rest of the service: connections, transactions, migrations, the embedded cluster.
+ *
+ * A pool hands out connections to worker threads; one connection belongs to one thread until it is released. A broken
+ * one is replaced on release; while the database is away, acquiring fails at once with UNAVAILABLE (a circuit breaker
+ * probes in the background with backoff), so nothing queues up behind a dead database. store_acquire waits at most the
+ * time-out for a free connection, then UNAVAILABLE with Retry-After. Aggregates (store/customers.h, …) take the
+ * connection, so that a use case spans several of them in one transaction. */
+#ifndef MEROS_STORE_STORE_H
+#define MEROS_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "meros/base/err.h"
+#include "meros/base/str.h"
+
+struct store_pool;
+struct store_conn;
+
+struct store_config {
+    const char *url;          /* libpq connection string or URI; never logged */
+    int max_connections;      /* 0: 16 */
+    int acquire_timeout_ms;   /* 0: 2000 */
+    int statement_timeout_ms; /* 0: 30000; long work raises it with store_set_timeout */
+};
+
+enum meros_code store_open(const struct store_config *config, struct store_pool **out, struct meros_err *err) MEROS_MUSTCHECK;
+void store_close(struct store_pool *p); /* all connections must be back; NULL is fine */
+enum meros_code store_acquire(struct store_pool *p, struct store_conn **out, struct meros_err *err) MEROS_MUSTCHECK;
+void store_release(struct store_pool *p, struct store_conn *c); /* rolls back an open transaction; NULL is fine */
+/* A connection outside the pool that its owner keeps for long (listener, imports, training). */
+enum meros_code store_connect(struct store_pool *p, struct store_conn **out, struct meros_err *err) MEROS_MUSTCHECK;
+void store_disconnect(struct store_conn *c);
+bool store_broken(const struct store_conn *c);
+bool store_available(struct store_pool *p); /* what the breaker believes; never blocks */
+
+enum meros_code store_begin(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code store_begin_snapshot(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK; /* repeatable read, read only */
+enum meros_code store_commit(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
+void store_rollback(struct store_conn *c);
+enum meros_code store_set_timeout(struct store_conn *c, int statement_ms, struct meros_err *err) MEROS_MUSTCHECK; /* 0: none */
+/* Makes a running statement of this connection fail with CANCELLED; from another thread. */
+void store_cancel(struct store_conn *c);
+
+/* LISTEN/NOTIFY on a connection of its own. Channels are fixed names. wait: up to timeout_ms; *out_payload is filled with
+ * "" when nothing came. After UNAVAILABLE: reconnect, listen again, look once. */
+enum meros_code store_listen(struct store_conn *c, const char *channel, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code store_wait(struct store_conn *c, int timeout_ms, char channel[64], char payload[256], struct meros_err *err) MEROS_MUSTCHECK;
+void store_wake(struct store_conn *c); /* makes a store_wait() in another thread return early */
+
+/* Migrations: numbered files embedded in the program, run in order under an advisory lock, each in a transaction, their
+ * checksums recorded. CONFLICT if an applied one differs from ours or is newer than ours. */
+enum meros_code store_migrate(struct store_pool *p, int *out_applied, int *out_version, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code store_schema_current(struct store_pool *p, bool *out_current, int *out_version, struct meros_err *err) MEROS_MUSTCHECK;
+
+/* Connections open, idle, waiting and failures since the start, for /metrics. */
+struct store_stats {
+    int open, idle, waiting;
+    int64_t acquired, timeouts, connect_failures;
+};
+void store_pool_stats(struct store_pool *p, struct store_stats *out);
+
+/* --- the embedded PostgreSQL: a private cluster under dir, on a unix socket, as an unprivileged user when started as
+ * root. Made on first start, recovered after a crash, stopped with the service. `url` may be given to store_open. */
+struct cluster;
+enum meros_code cluster_start(const char *dir, struct cluster **out, char *url, size_t url_cap, struct meros_err *err) MEROS_MUSTCHECK;
+void cluster_stop(struct cluster *k); /* fast shutdown, waits; NULL is fine */
+bool cluster_alive(struct cluster *k);
+/* Called now and then by the service: starts the postmaster again if it died (kill -9, out of memory). */
+enum meros_code cluster_tend(struct cluster *k, struct meros_err *err) MEROS_MUSTCHECK;
+
+#endif
