@@ -74,7 +74,7 @@ INC_$(1) := $$(foreach l,$(1) $$(USES_$(1)),build/include/$(1)/meros/$$(l))
 $$(OUT)/obj/$(1)/%.o: src/$(1)/%.c $$(OUT)/flags | $$(INC_$(1))
 	@mkdir -p $$(@D)
 	$$(CC) $$(CPPFLAGS) -Ibuild/include/$(1) $$(if $$(filter ml,$(1)),$$(OPENBLAS_INCLUDE)) $$(if $$(filter store,$(1)),$$(POSTGRES_INCLUDE)) $$(CFLAGS) $$(CFLAGS_$(1)) -MMD -MP -c $$< -o $$@
-$$(OUT)/lib$(1).a: $$(OBJ_$(1)) $$(GEN_$(1)) src/$(1)
+$$(OUT)/lib$(1).a: $$(OBJ_$(1)) $$(GEN_$(1)) $$(wildcard src/$(1))
 	@rm -f $$@
 	ar rcs $$@ $$(filter %.o,$$^)
 endef
@@ -89,7 +89,7 @@ CFLAGS_ml := -O3
 MIGRATIONS := $(sort $(wildcard sql/migrations/*.sql))
 GEN_store  := $(OUT)/obj/store/embedded_sql.o
 GEN_api    := $(OUT)/obj/api/embedded_files.o
-$(OUT)/gen/embedded_sql.S: $(MIGRATIONS) sql/migrations .ci/embed
+$(OUT)/gen/embedded_sql.S: $(MIGRATIONS) $(wildcard sql/migrations) .ci/embed
 	@mkdir -p $(@D) && sh .ci/embed store_migrations $(MIGRATIONS) > $@
 $(OUT)/gen/embedded_files.S: $(wildcard openapi/*) .ci/embed
 	@mkdir -p $(@D) && sh .ci/embed api_files $(sort $(wildcard openapi/*)) > $@
