@@ -1,0 +1,38 @@
+/* What every use case works with: built once by app/app.c, handed to HTTP handlers as http_ctx() and to jobs.
+ *
+ * Use cases live in service/<thing>.h (imports.h, customers.h, jobs.h, segments.h, keys.h, …), one file each, in domain
+ * words; they take `struct service *` first. Fields are set before the first thread starts and do not change after,
+ * except through the objects they point to, which lock for themselves; `settings` values marked reloadable are atomics. */
+#ifndef MEROS_SERVICE_SERVICE_H
+#define MEROS_SERVICE_SERVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "meros/base/crypto.h"
+
+struct store_pool;
+struct cluster;
+struct key_cache;     /* service/keys.c */
+struct job_runner;    /* service/jobs.c */
+struct model_serving; /* service/serving.c: the published snapshot of active models and the live customer reader */
+
+struct service_settings {
+    double activity_half_life_days;  /* of decayed engagement; part of the stored statistics, so fixed for a database */
+    unsigned char pii_key[SEAL_KEY_BYTES]; /* seals email, name, phone */
+    size_t training_memory_bytes;    /* budget of one job */
+    int training_threads;
+    _Atomic bool metrics_public;     /* /metrics without a key; reloadable */
+};
+
+struct service {
+    struct store_pool *store;
+    struct cluster *cluster; /* NULL when an outside database is used */
+    struct service_settings settings;
+    struct key_cache *keys;
+    struct job_runner *jobs;
+    struct model_serving *serving;
+    _Atomic bool draining;
+};
+
+#endif
