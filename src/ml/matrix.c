@@ -1,0 +1,45 @@
+#include "meros/ml/matrix.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+void ml_need_add(struct ml_need *need, size_t count, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes) || __builtin_add_overflow(need->bytes, bytes, &need->bytes)) {
+        need->overflow = true;
+    }
+}
+
+enum meros_code ml_need_check(const struct ml_need *need, size_t budget, const char *what, struct meros_err *err)
+{
+    if (need->overflow) return err_set(err, MEROS_OUT_OF_MEMORY, "%s needs more memory than there is", what);
+    if (budget == 0 || need->bytes <= budget) return MEROS_OK;
+    return err_set(err, MEROS_OUT_OF_MEMORY, "%s needs %.1f MB of memory and may use %.1f MB", what,
+                   (double)need->bytes / 1e6, (double)budget / 1e6);
+}
+
+void *ml_alloc(size_t count, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - 64) return NULL;
+    bytes = bytes == 0 ? 64 : (bytes + 63) / 64 * 64;
+    void *p = aligned_alloc(64, bytes);
+    return p == NULL ? NULL : memset(p, 0, bytes);
+}
+
+enum meros_code ml_check_finite(struct ml_matrix x, struct meros_err *err)
+{
+    for (size_t i = 0; i < x.rows; i++) {
+        for (size_t j = 0; j < x.cols; j++) {
+            float v = x.data[i * x.cols + j];
+            if (!isfinite(v)) {
+                return err_set(err, MEROS_UNPROCESSABLE, "row %zu, column %zu is %s, not a number that can be used", i,
+                               j, isnan(v) ? "NaN" : "infinite");
+            }
+        }
+    }
+    return MEROS_OK;
+}
