@@ -5,6 +5,8 @@
 
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
+# Commands are shown short; V=1 shows them whole.
+SAY := $(if $(V),,@)echo
 
 # --- layers: what each may call and include. A layer that is not listed cannot be included (its headers are not on the
 # include path) nor linked (its tests link this list only).
@@ -73,10 +75,10 @@ OBJ_$(1) := $$(SRC_$(1):src/%.c=$$(OUT)/obj/%.o)
 INC_$(1) := $$(foreach l,$(1) $$(USES_$(1)),build/include/$(1)/meros/$$(l))
 $$(OUT)/obj/$(1)/%.o: src/$(1)/%.c $$(OUT)/flags | $$(INC_$(1))
 	@mkdir -p $$(@D)
-	$$(CC) $$(CPPFLAGS) -Ibuild/include/$(1) $$(if $$(filter ml,$(1)),$$(OPENBLAS_INCLUDE)) $$(if $$(filter store,$(1)),$$(POSTGRES_INCLUDE)) $$(CFLAGS) $$(CFLAGS_$(1)) -MMD -MP -c $$< -o $$@
+	$$(SAY) CC $$< && $$(CC) $$(CPPFLAGS) -Ibuild/include/$(1) $$(if $$(filter ml,$(1)),$$(OPENBLAS_INCLUDE)) $$(if $$(filter store,$(1)),$$(POSTGRES_INCLUDE)) $$(CFLAGS) $$(CFLAGS_$(1)) -MMD -MP -c $$< -o $$@
 $$(OUT)/lib$(1).a: $$(OBJ_$(1)) $$(GEN_$(1)) $$(wildcard src/$(1))
 	@rm -f $$@
-	ar rcs $$@ $$(filter %.o,$$^)
+	@ar rcs $$@ $$(filter %.o,$$^)
 endef
 # Each layer sees only the headers it may use: a folder of links per layer is its whole include path.
 define include_rules
@@ -110,9 +112,9 @@ ALL_LIBS = $(foreach l,$(1),$(OUT)/lib$(l).a)
 EXT_LIBS = $(foreach l,$(1),$(LIBS_$(l)))
 $(OUT)/obj/main.o: src/main.c $(OUT)/flags | $(INC_app)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -Ibuild/include/app $(CFLAGS) -MMD -MP -c $< -o $@
+	$(SAY) CC $< && $(CC) $(CPPFLAGS) -Ibuild/include/app $(CFLAGS) -MMD -MP -c $< -o $@
 $(OUT)/meros: $(OUT)/obj/main.o $(call ALL_LIBS,app $(USES_app))
-	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group $(call EXT_LIBS,app $(USES_app))
+	$(SAY) LD $@ && $(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group $(call EXT_LIBS,app $(USES_app))
 build/meros: build/release/meros
 	@ln -sfn release/meros build/meros
 ifneq ($(VARIANT),release)
@@ -127,7 +129,7 @@ define unit_rules
 UNIT_$(1) := $$(sort $$(wildcard tests/unit/$(1)/*.c))
 $$(OUT)/tests/unit_$(1): $$(UNIT_$(1)) $$(wildcard tests/support/unit*.[ch]) $$(call ALL_LIBS,$(1) $$(USES_$(1))) $$(OUT)/flags
 	@mkdir -p $$(@D)
-	$$(CC) $$(TEST_CPPFLAGS) -Ibuild/include/$(1) -Isrc/$(1) $$(TEST_CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.c,$$^) -Wl,--start-group $$(call ALL_LIBS,$(1) $$(USES_$(1))) -Wl,--end-group -lcriterion $$(call EXT_LIBS,$(1) $$(USES_$(1))) $$(TESTLIBS_$(1))
+	$$(SAY) LD $$@ && $$(CC) $$(TEST_CPPFLAGS) -Ibuild/include/$(1) -Isrc/$(1) $$(TEST_CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.c,$$^) -Wl,--start-group $$(call ALL_LIBS,$(1) $$(USES_$(1))) -Wl,--end-group -lcriterion $$(call EXT_LIBS,$(1) $$(USES_$(1))) $$(TESTLIBS_$(1))
 endef
 TESTLIBS_http := -lcurl
 $(foreach l,$(LAYERS),$(eval $(call unit_rules,$(l))))
@@ -139,24 +141,24 @@ STORE_TESTS := $(sort $(wildcard tests/store/*.c))
 HTTP_TESTS  := $(sort $(wildcard tests/http/*.c))
 $(OUT)/tests/store: $(STORE_TESTS) $(SUPPORT) $(wildcard tests/support/*.h) $(call ALL_LIBS,app $(USES_app)) $(OUT)/flags
 	@mkdir -p $(@D)
-	$(CC) $(TEST_CPPFLAGS) -Ibuild/include/app $(POSTGRES_INCLUDE) $(TEST_CFLAGS) $(LDFLAGS) -o $@ $(STORE_TESTS) $(SUPPORT) -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group -lcriterion -lyaml $(call EXT_LIBS,app $(USES_app))
+	$(SAY) LD $@ && $(CC) $(TEST_CPPFLAGS) -Ibuild/include/app $(POSTGRES_INCLUDE) $(TEST_CFLAGS) $(LDFLAGS) -o $@ $(STORE_TESTS) $(SUPPORT) -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group -lcriterion -lyaml $(call EXT_LIBS,app $(USES_app))
 $(OUT)/tests/http: $(HTTP_TESTS) $(SUPPORT) $(wildcard tests/support/*.h) $(OUT)/meros $(OUT)/flags
 	@mkdir -p $(@D)
-	$(CC) $(TEST_CPPFLAGS) -Ibuild/include/app $(POSTGRES_INCLUDE) $(TEST_CFLAGS) $(LDFLAGS) -o $@ $(HTTP_TESTS) $(SUPPORT) -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group -lcriterion -lyaml $(call EXT_LIBS,app $(USES_app))
+	$(SAY) LD $@ && $(CC) $(TEST_CPPFLAGS) -Ibuild/include/app $(POSTGRES_INCLUDE) $(TEST_CFLAGS) $(LDFLAGS) -o $@ $(HTTP_TESTS) $(SUPPORT) -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group -lcriterion -lyaml $(call EXT_LIBS,app $(USES_app))
 
 # Thread tests are plain programs: criterion cannot run under ThreadSanitizer.
 THREAD_TESTS := $(sort $(wildcard tests/threads/*.c))
 THREAD_BINS  := $(THREAD_TESTS:tests/threads/%.c=$(OUT)/tests/threads_%)
 $(OUT)/tests/threads_%: tests/threads/%.c $(call ALL_LIBS,app $(USES_app)) $(OUT)/flags
 	@mkdir -p $(@D)
-	$(CC) $(TEST_CPPFLAGS) -Ibuild/include/app $(TEST_CFLAGS) $(LDFLAGS) -o $@ $< -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group $(call EXT_LIBS,app $(USES_app))
+	$(SAY) LD $@ && $(CC) $(TEST_CPPFLAGS) -Ibuild/include/app $(TEST_CFLAGS) $(LDFLAGS) -o $@ $< -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group $(call EXT_LIBS,app $(USES_app))
 
 # Fuzz targets: tests/fuzz/<name>.c defines LLVMFuzzerTestOneInput; `make test` replays tests/fuzz/corpus/<name>/*.
 FUZZ_TESTS := $(filter-out tests/fuzz/replay.c,$(sort $(wildcard tests/fuzz/*.c)))
 FUZZ_BINS  := $(FUZZ_TESTS:tests/fuzz/%.c=$(OUT)/tests/fuzz_%)
 $(OUT)/tests/fuzz_%: tests/fuzz/%.c tests/fuzz/replay.c $(call ALL_LIBS,app $(USES_app)) $(OUT)/flags
 	@mkdir -p $(@D)
-	$(CC) $(TEST_CPPFLAGS) -Ibuild/include/app $(TEST_CFLAGS) $(LDFLAGS) -o $@ $< tests/fuzz/replay.c -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group $(call EXT_LIBS,app $(USES_app))
+	$(SAY) LD $@ && $(CC) $(TEST_CPPFLAGS) -Ibuild/include/app $(TEST_CFLAGS) $(LDFLAGS) -o $@ $< tests/fuzz/replay.c -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group $(call EXT_LIBS,app $(USES_app))
 
 tests-build: $(UNIT_BINS) $(if $(STORE_TESTS),$(OUT)/tests/store) $(if $(HTTP_TESTS),$(OUT)/tests/http) $(FUZZ_BINS)
 threads-build: $(THREAD_BINS)
@@ -191,7 +193,7 @@ run:
 # --- bench
 BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
 build/bench: $(BENCH_SRC) $(call ALL_LIBS,app $(USES_app)) $(OUT)/flags
-	$(CC) $(TEST_CPPFLAGS) -Itests/bench -Ibuild/include/app $(OPENBLAS_INCLUDE) $(POSTGRES_INCLUDE) $(TEST_CFLAGS) $(LDFLAGS) -o $@ $(BENCH_SRC) -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group $(call EXT_LIBS,app $(USES_app))
+	$(SAY) LD $@ && $(CC) $(TEST_CPPFLAGS) -Itests/bench -Ibuild/include/app $(OPENBLAS_INCLUDE) $(POSTGRES_INCLUDE) $(TEST_CFLAGS) $(LDFLAGS) -o $@ $(BENCH_SRC) -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group $(call EXT_LIBS,app $(USES_app))
 bench:
 	@sh .ci/install build run test bench
 	@$(MAKE) --no-print-directory -j$$(nproc) build/meros build/bench

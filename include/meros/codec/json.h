@@ -28,7 +28,7 @@
 #include "meros/base/str.h"
 
 struct json; /* a value of a tree; opaque */
-enum json_kind { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+enum json_kind { JSON_KIND_NULL, JSON_KIND_BOOL, JSON_KIND_NUMBER, JSON_KIND_STRING, JSON_KIND_ARRAY, JSON_KIND_OBJECT };
 
 enum { JSON_DEPTH_MAX = 32 };
 
@@ -39,7 +39,7 @@ void json_start(void);
 enum meros_code json_parse(const char *p, size_t n, struct json **out, struct meros_err *err) MEROS_MUSTCHECK;
 void json_free(struct json *root);
 
-enum json_kind json_kind(const struct json *v); /* NULL counts as JSON_NULL */
+enum json_kind json_kind(const struct json *v); /* NULL counts as null */
 const struct json *json_get(const struct json *object, const char *name); /* NULL if absent or not an object */
 size_t json_count(const struct json *v);                                 /* of an array or object; 0 otherwise */
 const struct json *json_at(const struct json *array, size_t i);
@@ -47,7 +47,7 @@ struct str json_str(const struct json *v);   /* STR_NONE unless a string */
 double json_num(const struct json *v);       /* NaN unless a number */
 bool json_is_int(const struct json *v);      /* a number written as an integer, in int64 */
 int64_t json_int(const struct json *v);      /* 0 unless json_is_int */
-bool json_true(const struct json *v);
+bool json_bool(const struct json *v); /* false unless true */
 /* Members in the order written. *name points into the tree. Start with *at = NULL; false at the end. */
 bool json_next(const struct json *object, const void **at, struct str *name, const struct json **value);
 
