@@ -15,6 +15,8 @@ struct store_pool;
 struct cluster;
 struct key_cache;     /* service/keys.c */
 struct job_runner;    /* service/jobs.c */
+struct listener;      /* service/listener.c: NOTIFY and the health of the database */
+struct idempotency;   /* service/idempotency.c */
 struct model_serving; /* service/serving.c: the published snapshot of active models and the live customer reader */
 
 struct service_settings {
@@ -22,6 +24,9 @@ struct service_settings {
     unsigned char pii_key[SEAL_KEY_BYTES]; /* seals email, name, phone */
     size_t training_memory_bytes;    /* budget of one job */
     int training_threads;
+    int job_workers;                 /* jobs run at once by this process; 0: it only queues */
+    int job_nice;                    /* how much lower their priority is, 0 to 19 */
+    int job_retention_days;          /* ended jobs are kept this long */
     _Atomic bool metrics_public;     /* /metrics without a key; reloadable */
 };
 
@@ -31,6 +36,8 @@ struct service {
     struct service_settings settings;
     struct key_cache *keys;
     struct job_runner *jobs;
+    struct listener *listener;
+    struct idempotency *idempotency;
     struct model_serving *serving;
     _Atomic bool draining;
 };

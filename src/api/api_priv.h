@@ -1,0 +1,93 @@
+/* What the files of src/api/ share: the resources' routes, and the one way to read a body, to page, and to answer. */
+#ifndef MEROS_API_PRIV_H
+#define MEROS_API_PRIV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "meros/api/api.h"
+#include "meros/codec/json.h"
+#include "meros/service/service.h"
+
+/* One table a resource, ended by pattern NULL; src/api/routes.c puts together those that it lists. */
+extern const struct http_route api_health_routes[];       /* healthz, readyz */
+extern const struct http_route api_metrics_routes[];
+extern const struct http_route api_openapi_routes[];
+extern const struct http_route api_keys_routes[];
+extern const struct http_route api_jobs_routes[];
+extern const struct http_route api_imports_routes[];
+extern const struct http_route api_customers_routes[];    /* put, patch, delete, list, orders, events */
+extern const struct http_route api_customer_get_routes[]; /* GET /v1/customers/{id}: fresh stats and segments */
+extern const struct http_route api_products_routes[];
+extern const struct http_route api_segments_routes[];     /* segmentations and their members */
+extern const struct http_route api_models_routes[];
+
+static inline struct service *api_service(const struct http_request *req)
+{
+    return http_ctx(req);
+}
+
+/* --- bodies */
+#define API_JSON "application/json"
+/* The body as JSON; json_free(*out) at the end. With an empty optional body *out is NULL. */
+enum meros_code api_body_json(struct http_request *req, struct json **out, struct meros_err *err) MEROS_MUSTCHECK;
+
+/* --- answers
+ *   struct api_reply r;
+ *   struct jsonw *w = api_reply_begin(&r);
+ *   jsonw_begin_object(w); …
+ *   return api_reply_end(&r, req, 200, err);     // or api_reply_drop(&r) on the way out of an error */
+struct api_reply {
+    struct buf buf;
+    struct jsonw w;
+};
+struct jsonw *api_reply_begin(struct api_reply *r);
+enum meros_code api_reply_end(struct api_reply *r, struct http_request *req, int status, struct meros_err *err) MEROS_MUSTCHECK;
+void api_reply_drop(struct api_reply *r); /* also after api_reply_end */
+
+/* --- lists: {"data": […], "next": cursor | null}, ?limit= and ?cursor= everywhere the same.
+ *
+ * A cursor says after which row to go on: the row's place in the list's order (its keyset), so it stays right while rows
+ * come and go. It is opaque to clients: base64url of version, list, parts. `list` names the list (and its order: a
+ * cursor of one list given to another is 400); `shape` says what the parts are: 'i' int64, 'd' double, 't' text.
+ *
+ *   static const struct http_param params[] = {API_PAGE_PARAMS, {.name = "state", …}, {0}};
+ *
+ *   struct api_page page;
+ *   TRY(api_page_read(req, "jobs", "i", &page, err));   // page.limit, page.given, page.part[0].i
+ *   rows = … where job_no < page.part[0].i … limit page.limit + 1
+ *   api_page_begin(&page, w);                           // {"data":[
+ *   for each of the first page.limit rows: write it
+ *   api_page_end(&page, w, more, (struct api_part[]){{.i = last_no}});   // ],"next":…}        */
+enum { API_LIMIT_MAX = 1000, API_LIMIT_DEFAULT = 100, API_PARTS_MAX = 3, API_CURSOR_CAP = 1024 };
+#define API_PAGE_PARAMS                                                                                      \
+    {.name = "limit", .kind = HTTP_PARAM_INT, .min = 1, .max = API_LIMIT_MAX},                               \
+    {.name = "cursor", .kind = HTTP_PARAM_STR, .max = API_CURSOR_CAP}
+
+struct api_part {
+    int64_t i;
+    double d;
+    struct str t; /* of a read cursor: points into page.text */
+};
+struct api_page {
+    int64_t limit;
+    bool given; /* a cursor was given; the parts say after which row */
+    struct api_part part[API_PARTS_MAX];
+    /* private */
+    const char *list, *shape;
+    char text[API_CURSOR_CAP];
+};
+enum meros_code api_page_read(struct http_request *req, const char *list, const char *shape, struct api_page *out,
+                              struct meros_err *err) MEROS_MUSTCHECK;
+void api_page_begin(struct api_page *p, struct jsonw *w);
+void api_page_end(struct api_page *p, struct jsonw *w, bool more, const struct api_part *last);
+
+/* The cursor itself, for tests and for lists of another form. 0 if it does not fit. */
+size_t api_cursor_encode(const char *list, const char *shape, const struct api_part *parts, char out[API_CURSOR_CAP]);
+/* False for anything that api_cursor_encode did not make for this list and shape. text holds what the parts point to. */
+bool api_cursor_decode(struct str cursor, const char *list, const char *shape, struct api_part *out, char text[API_CURSOR_CAP]);
+
+/* The name of what is being done once, where the request has an Idempotency-Key; NULL otherwise. Pass it on to what
+ * creates, so that a crash between doing and answering does not do it twice. */
+const char *api_once(struct http_request *req);
+
+#endif
