@@ -20,16 +20,17 @@ void buf_clear(struct buf *b)
 {
     b->len = 0;
     b->failed = false;
+    if (b->data != NULL) b->data[0] = '\0';
 }
 
 char *buf_reserve(struct buf *b, size_t n)
 {
     if (b->failed) return NULL;
-    if (n > b->limit || b->len > b->limit - n) {
+    size_t need;
+    if (n > b->limit || b->len > b->limit - n || __builtin_add_overflow(b->len + n, 1, &need)) {
         b->failed = true;
         return NULL;
     }
-    size_t need = b->len + n + 1;
     if (need > b->cap) {
         size_t cap = b->cap < 256 ? 256 : b->cap + b->cap / 2;
         if (cap < need) cap = need;

@@ -92,9 +92,9 @@ static bool skip(const char **p, const char *end, char c)
 
 bool time_parse(struct str s, int64_t *out)
 {
+    if (s.n < 10) return false;
     const char *p = s.p, *end = s.p + s.n;
     int y, mo, d, h = 0, mi = 0, se = 0, us = 0, offset = 0;
-    if (s.n < 10) return false;
     if (!number(&p, end, 4, &y) || !skip(&p, end, '-') || !number(&p, end, 2, &mo) || !skip(&p, end, '-') ||
         !number(&p, end, 2, &d))
         return false;
@@ -127,6 +127,8 @@ bool time_parse(struct str s, int64_t *out)
     }
     if (p != end) return false;
     int64_t seconds = days_from_civil(y, (unsigned)mo, (unsigned)d) * 86400 + h * 3600 + mi * 60 + se - offset;
+    /* An offset or second 60 may lead out of the years that time_format and PostgreSQL write with four digits. */
+    if (seconds < days_from_civil(1, 1, 1) * 86400 || seconds >= days_from_civil(10000, 1, 1) * 86400) return false;
     *out = seconds * TIME_SECOND + us;
     return true;
 }

@@ -1,5 +1,6 @@
 #include "meros/base/counters.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -119,23 +120,41 @@ void metric_collector(void (*fn)(void *), void *arg)
     pthread_mutex_unlock(&lock);
 }
 
-static void labels(struct buf *out, const struct metric_series *s, double le, bool with_le)
+/* Prometheus spells them so; printf does not. */
+static void number(struct buf *out, double v)
+{
+    if (isnan(v)) buf_str(out, "NaN");
+    else if (isinf(v)) buf_str(out, v > 0 ? "+Inf" : "-Inf");
+    else buf_printf(out, "%.15g", v);
+}
+
+/* Escaped as the text format has it: quotes only within label values. */
+static void escaped(struct buf *out, const char *text, bool quotes)
+{
+    for (const char *p = text; *p; p++) {
+        if (*p == '\n') {
+            buf_str(out, "\\n");
+            continue;
+        }
+        if (*p == '\\' || (quotes && *p == '"')) buf_char(out, '\\');
+        buf_char(out, *p);
+    }
+}
+
+/* The series' labels; with `le` (a histogram's upper bound) unless it is NaN. */
+static void labels(struct buf *out, const struct metric_series *s, double le)
 {
     const struct metric_family *f = s->family;
     bool any = false;
     for (size_t i = 0; i < METRIC_LABELS_MAX && f->labels[i] != NULL; i++, any = true) {
         buf_printf(out, "%c%s=\"", any ? ',' : '{', f->labels[i]);
-        for (const char *p = s->values[i]; *p; p++) {
-            if (*p == '\\' || *p == '"') buf_char(out, '\\');
-            if (*p == '\n') buf_str(out, "\\n");
-            else buf_char(out, *p);
-        }
+        escaped(out, s->values[i], true);
         buf_char(out, '"');
     }
-    if (with_le) {
+    if (!isnan(le)) {
         buf_str(out, any ? ",le=\"" : "{le=\"");
-        if (le < 0) buf_str(out, "+Inf\"");
-        else buf_printf(out, "%g\"", le);
+        number(out, le);
+        buf_char(out, '"');
         any = true;
     }
     if (any) buf_char(out, '}');
@@ -146,21 +165,25 @@ static void render_series(struct buf *out, const struct metric_series *s)
     const struct metric_family *f = s->family;
     if (f->kind != METRIC_HISTOGRAM) {
         buf_str(out, f->name);
-        labels(out, s, 0, false);
-        buf_printf(out, " %.15g\n", s->value);
+        labels(out, s, NAN);
+        buf_char(out, ' ');
+        number(out, s->value);
+        buf_char(out, '\n');
         return;
     }
     uint64_t total = 0;
     for (size_t i = 0; i <= f->n_bounds; i++) {
         total += s->buckets[i];
         buf_printf(out, "%s_bucket", f->name);
-        labels(out, s, i < f->n_bounds ? f->bounds[i] : -1, true);
+        labels(out, s, i < f->n_bounds ? f->bounds[i] : INFINITY);
         buf_printf(out, " %llu\n", (unsigned long long)total);
     }
     buf_printf(out, "%s_sum", f->name);
-    labels(out, s, 0, false);
-    buf_printf(out, " %.15g\n%s_count", s->value, f->name);
-    labels(out, s, 0, false);
+    labels(out, s, NAN);
+    buf_char(out, ' ');
+    number(out, s->value);
+    buf_printf(out, "\n%s_count", f->name);
+    labels(out, s, NAN);
     buf_printf(out, " %llu\n", (unsigned long long)total);
 }
 
@@ -173,7 +196,9 @@ void metric_render(struct buf *out)
     for (size_t i = 0; i < n; i++) collectors[i].fn(collectors[i].arg);
     pthread_mutex_lock(&lock);
     for (struct metric_family *f = first; f != NULL; f = f->next) {
-        buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", f->name, f->help, f->name, kinds[f->kind]);
+        buf_printf(out, "# HELP %s ", f->name);
+        escaped(out, f->help, false);
+        buf_printf(out, "\n# TYPE %s %s\n", f->name, kinds[f->kind]);
         for (struct metric_series *s = atomic_load(&f->series); s != NULL; s = s->next) render_series(out, s);
     }
     pthread_mutex_unlock(&lock);

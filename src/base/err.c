@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include "meros/base/str.h"
 
 static const struct {
     int status;
@@ -13,13 +14,29 @@ static const struct {
 #undef X
 };
 
+/* Prints into `to`. What does not fit is cut between characters: details quote clients, and answers must be UTF-8. */
+static void print(char *to, size_t cap, const char *format, va_list ap)
+{
+    int n = vsnprintf(to, cap, format, ap);
+    if (n < 0) to[0] = '\0';
+    else if ((size_t)n >= cap) to[utf8_cut(to, cap - 1)] = '\0';
+}
+
+__attribute__((format(printf, 3, 4))) static void printed(char *to, size_t cap, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    print(to, cap, format, ap);
+    va_end(ap);
+}
+
 enum meros_code err_set(struct meros_err *err, enum meros_code code, const char *format, ...)
 {
     if (err == NULL) return code;
     va_list ap;
     char detail[ERR_DETAIL_MAX]; /* the arguments may point into *err */
     va_start(ap, format);
-    vsnprintf(detail, sizeof detail, format, ap);
+    print(detail, sizeof detail, format, ap);
     va_end(ap);
     err_clear(err);
     err->code = code;
@@ -34,13 +51,13 @@ enum meros_code err_field(struct meros_err *err, const char *pointer, const char
     va_list ap;
     char detail[ERR_FIELD_DETAIL_MAX];
     va_start(ap, format);
-    vsnprintf(detail, sizeof detail, format, ap);
+    print(detail, sizeof detail, format, ap);
     va_end(ap);
-    if (err->detail[0] == '\0') snprintf(err->detail, sizeof err->detail, "%.100s: %.200s", pointer, detail);
     if (err->n_fields < ERR_FIELDS_MAX) {
         struct meros_err_field *f = &err->fields[err->n_fields++];
-        snprintf(f->pointer, sizeof f->pointer, "%s", pointer);
+        printed(f->pointer, sizeof f->pointer, "%s", pointer);
         memcpy(f->detail, detail, sizeof detail);
+        if (err->detail[0] == '\0') printed(err->detail, sizeof err->detail, "%s: %s", f->pointer, f->detail);
     }
     return err->code;
 }
@@ -52,9 +69,10 @@ void err_prefix(struct meros_err *err, const char *format, ...)
     memcpy(old, err->detail, sizeof old);
     va_list ap;
     va_start(ap, format);
-    int n = vsnprintf(err->detail, sizeof err->detail, format, ap);
+    print(err->detail, sizeof err->detail, format, ap);
     va_end(ap);
-    if (n >= 0 && (size_t)n < sizeof err->detail) snprintf(err->detail + n, sizeof err->detail - (size_t)n, "%s", old);
+    size_t n = strlen(err->detail);
+    printed(err->detail + n, sizeof err->detail - n, "%s", old);
 }
 
 void err_clear(struct meros_err *err)

@@ -7,6 +7,10 @@
 #include <unistd.h>
 #include "meros/base/buf.h"
 #include "meros/base/clock.h"
+#include "meros/base/str.h"
+
+/* Of one value; longer ones are cut, so that a line is always written. */
+enum { VALUE_MAX = 4096, LINE_MAX_BYTES = 256 * 1024 };
 
 static _Atomic int current_level = LOG_INFO;
 static _Atomic int current_format = LOG_KEY_VALUE;
@@ -24,22 +28,39 @@ bool log_enabled(enum log_level level)
 
 static void quoted(struct buf *b, const char *s)
 {
+    size_t n = strnlen(s, VALUE_MAX + 1);
+    const char *end = s + (n > VALUE_MAX ? utf8_cut(s, VALUE_MAX) : n);
     buf_char(b, '"');
-    for (; *s; s++) {
+    while (s < end) {
         unsigned char c = (unsigned char)*s;
-        if (c == '"' || c == '\\') buf_printf(b, "\\%c", c);
-        else if (c == '\n') buf_str(b, "\\n");
-        else if (c < 0x20 || c == 0x7F) buf_printf(b, "\\u%04x", c);
-        else buf_char(b, (char)c);
+        size_t length = c < 0x80 ? 1 : c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
+        if (length > 1 && ((size_t)(end - s) < length || !utf8_valid(s, length))) {
+            buf_str(b, "\\ufffd");
+            length = 1;
+        } else if (length == 2 && c == 0xC2 && (unsigned char)s[1] < 0xA0) {
+            buf_printf(b, "\\u%04x", (unsigned char)s[1]);
+        } else if (length > 1) {
+            buf_append(b, s, length);
+        } else if (c == '"' || c == '\\') {
+            buf_printf(b, "\\%c", c);
+        } else if (c == '\n') {
+            buf_str(b, "\\n");
+        } else if (c < 0x20 || c == 0x7F) {
+            buf_printf(b, "\\u%04x", c);
+        } else {
+            buf_char(b, (char)c);
+        }
+        s += length;
     }
+    if (n > VALUE_MAX) buf_str(b, "...");
     buf_char(b, '"');
 }
 
 /* A bare word where it can be read as one, else quoted. */
 static void word(struct buf *b, const char *s)
 {
-    bool plain = *s != '\0';
-    for (const char *p = s; *p && plain; p++)
+    bool plain = *s != '\0' && strnlen(s, VALUE_MAX + 1) <= VALUE_MAX;
+    for (const char *p = s; plain && *p; p++)
         plain = (unsigned char)*p > 0x20 && (unsigned char)*p < 0x7F && *p != '"' && *p != '=' && *p != '\\';
     if (plain) buf_str(b, s);
     else quoted(b, s);
@@ -51,7 +72,7 @@ void log_write(enum log_level level, const char *event, size_t n, const struct l
     if (!log_enabled(level)) return;
     bool json = current_format == LOG_JSON;
     struct buf b;
-    buf_init(&b, 64 * 1024);
+    buf_init(&b, LINE_MAX_BYTES);
     char at[TIME_TEXT];
     time_format(clock_now() / 1000 * 1000, at);
     buf_printf(&b, json ? "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"" : "%s level=%s event=%s", at, names[level],

@@ -36,7 +36,7 @@ bool str_to_int64(struct str s, int64_t *out)
     size_t i = 0;
     bool negative = s.n > 0 && s.p[0] == '-';
     if (negative) i = 1;
-    if (i == s.n || s.n - i > 19) return false;
+    if (i == s.n) return false;
     int64_t v = 0;
     for (; i < s.n; i++) {
         if (s.p[i] < '0' || s.p[i] > '9') return false;
@@ -76,6 +76,7 @@ bool str_to_double(struct str s, double *out)
 
 bool utf8_valid(const char *text, size_t n)
 {
+    if (n == 0) return true; /* text may be NULL, and NULL + 0 is undefined in C */
     const unsigned char *p = (const unsigned char *)text, *end = p + n;
     while (p < end) {
         while (end - p >= 8) { /* eight ASCII bytes at a time */
@@ -102,6 +103,18 @@ bool utf8_valid(const char *text, size_t n)
         p += more;
     }
     return true;
+}
+
+size_t utf8_cut(const char *p, size_t n)
+{
+    /* Back over at most three continuation bytes to the lead byte; keep the character only if it is whole. */
+    for (size_t back = 1; back <= 4 && back <= n; back++) {
+        unsigned char c = (unsigned char)p[n - back];
+        if ((c & 0xC0) == 0x80) continue;
+        size_t length = c < 0x80 ? 1 : c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
+        return length > back ? n - back : n;
+    }
+    return n;
 }
 
 bool id_valid(struct str s)

@@ -43,6 +43,8 @@ bool str_to_int64(struct str s, int64_t *out);
 bool str_to_double(struct str s, double *out);
 
 bool utf8_valid(const char *p, size_t n); /* well-formed, no surrogates, NUL allowed */
+/* The length without a character that was cut in its middle: for a valid text of which only n bytes fitted. */
+size_t utf8_cut(const char *p, size_t n);
 
 /* An id as the contract has it: 1 to 200 bytes of UTF-8 without control characters (C0, DEL, C1). */
 enum { ID_MAX = 200 };

@@ -1,0 +1,152 @@
+#include "meros/base/crypto.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+static void start(void)
+{
+    struct meros_err err = MEROS_ERR_INIT;
+    cr_assert_eq(crypto_start(&err), MEROS_OK);
+}
+TestSuite(crypto, .init = start);
+
+static const char *hex(const unsigned char *p, size_t n)
+{
+    static char out[200];
+    hex_encode(p, n, out);
+    return out;
+}
+
+/* FIPS 180-4 examples. */
+Test(crypto, sha256_of_known_texts)
+{
+    unsigned char d[SHA256_BYTES];
+    crypto_sha256("", 0, d);
+    cr_assert_str_eq(hex(d, sizeof d), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    crypto_sha256("abc", 3, d);
+    cr_assert_str_eq(hex(d, sizeof d), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    const char *long_text = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
+    crypto_sha256(long_text, strlen(long_text), d);
+    cr_assert_str_eq(hex(d, sizeof d), "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+}
+
+/* RFC 4231, test cases 1, 2 and 6 (a key longer than a block). */
+Test(crypto, hmac_of_known_texts)
+{
+    unsigned char d[SHA256_BYTES], key[131];
+    memset(key, 0x0b, 20);
+    crypto_hmac_sha256(key, 20, "Hi There", 8, d);
+    cr_assert_str_eq(hex(d, sizeof d), "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+    crypto_hmac_sha256("Jefe", 4, "what do ya want for nothing?", 28, d);
+    cr_assert_str_eq(hex(d, sizeof d), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    memset(key, 0xaa, sizeof key);
+    const char *text = "Test Using Larger Than Block-Size Key - Hash Key First";
+    crypto_hmac_sha256(key, sizeof key, text, strlen(text), d);
+    cr_assert_str_eq(hex(d, sizeof d), "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+}
+
+Test(crypto, equal_looks_at_every_byte)
+{
+    unsigned char a[40], b[40];
+    crypto_random(a, sizeof a);
+    memcpy(b, a, sizeof a);
+    cr_assert(crypto_equal(a, b, sizeof a));
+    for (size_t i = 0; i < sizeof a * 8; i++) {
+        b[i / 8] ^= (unsigned char)(1 << i % 8);
+        cr_assert_not(crypto_equal(a, b, sizeof a), "bit %zu", i);
+        b[i / 8] ^= (unsigned char)(1 << i % 8);
+    }
+    cr_assert(crypto_equal(a, b, 0));
+}
+
+Test(crypto, random_bytes_differ_and_wipe_clears_them)
+{
+    unsigned char a[32], b[32], zero[32] = {0};
+    crypto_random(a, sizeof a);
+    crypto_random(b, sizeof b);
+    cr_assert_neq(memcmp(a, b, sizeof a), 0);
+    crypto_wipe(a, sizeof a);
+    cr_assert_eq(memcmp(a, zero, sizeof a), 0);
+}
+
+Test(crypto, hash128_depends_on_every_byte_and_the_length)
+{
+    struct crypto_hash128 a = crypto_hash128("abc", 3), b = crypto_hash128("abd", 3), c = crypto_hash128("abc\0", 4);
+    struct crypto_hash128 again = crypto_hash128("abc", 3);
+    cr_assert_eq(memcmp(&a, &again, sizeof a), 0);
+    cr_assert(memcmp(&a, &b, sizeof a) != 0 && memcmp(&a, &c, sizeof a) != 0);
+    cr_assert_str_eq(hex(a.bytes, 16), "cf4ab791c62b8d2b2109c90275287816", "BLAKE2b-128 of abc: stored identities hang on it");
+}
+
+Test(crypto, what_is_sealed_opens_with_the_key_alone)
+{
+    unsigned char key[SEAL_KEY_BYTES], other[SEAL_KEY_BYTES], sealed[100 + SEAL_OVERHEAD], again[100 + SEAL_OVERHEAD];
+    char text[100], back[100] = {0};
+    crypto_random(key, sizeof key);
+    crypto_random(other, sizeof other);
+    memset(text, 'm', sizeof text);
+    for (size_t n = 0; n <= sizeof text; n += 25) {
+        crypto_seal(key, text, n, sealed);
+        crypto_seal(key, text, n, again);
+        cr_assert_neq(memcmp(sealed, again, n + SEAL_OVERHEAD), 0, "the same text is sealed differently each time");
+        cr_assert(crypto_open(key, sealed, n + SEAL_OVERHEAD, back));
+        cr_assert_eq(memcmp(back, text, n), 0);
+        cr_assert_not(crypto_open(other, sealed, n + SEAL_OVERHEAD, back));
+    }
+}
+
+Test(crypto, tampering_anywhere_is_noticed)
+{
+    unsigned char key[SEAL_KEY_BYTES], sealed[10 + SEAL_OVERHEAD + 1];
+    char back[32];
+    crypto_random(key, sizeof key);
+    crypto_seal(key, "0123456789", 10, sealed);
+    sealed[10 + SEAL_OVERHEAD] = 0;
+    for (size_t i = 0; i < 10 + SEAL_OVERHEAD; i++) {
+        sealed[i] ^= 1;
+        cr_assert_not(crypto_open(key, sealed, 10 + SEAL_OVERHEAD, back), "byte %zu", i);
+        sealed[i] ^= 1;
+    }
+    for (size_t n = 0; n < 10 + SEAL_OVERHEAD; n++) cr_assert_not(crypto_open(key, sealed, n, back), "cut to %zu", n);
+    cr_assert_not(crypto_open(key, sealed, 10 + SEAL_OVERHEAD + 1, back), "longer by one");
+    cr_assert(crypto_open(key, sealed, 10 + SEAL_OVERHEAD, back));
+}
+
+Test(crypto, hex_there_and_back_and_nothing_else)
+{
+    unsigned char out[3] = {9, 9, 9};
+    cr_assert(hex_decode(STR("00aBff"), out, 3) && out[0] == 0 && out[1] == 0xAB && out[2] == 0xFF);
+    static const char *const bad[] = {"", "00abf", "00abfff", "00abgg", "00 abf", "0x00ab"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) cr_assert_not(hex_decode(str_of(bad[i]), out, 3), "%s", bad[i]);
+    cr_assert(hex_decode(STR(""), out, 0));
+}
+
+/* RFC 4648 section 10. */
+Test(crypto, base64_url_safe_without_padding)
+{
+    static const char *const pairs[][2] = {{"", ""}, {"f", "Zg"}, {"fo", "Zm8"}, {"foo", "Zm9v"}, {"foob", "Zm9vYg"}, {"\xff\xfe\xfd", "__79"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        char text[32], back[32];
+        size_t n = strlen(pairs[i][0]), got = 99;
+        base64_encode(pairs[i][0], n, text);
+        cr_assert_str_eq(text, pairs[i][1]);
+        cr_assert_eq(base64_length(n), strlen(text));
+        cr_assert(base64_decode(str_of(text), back, sizeof back, &got) && got == n && memcmp(back, pairs[i][0], n) == 0);
+    }
+    char back[4];
+    size_t got;
+    static const char *const bad[] = {"Zg==", "Z", "Zm9v+", "Zm 9v", "Zh", "Zm9vYmFy"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        cr_assert_not(base64_decode(str_of(bad[i]), back, sizeof back, &got), "%s", bad[i]);
+}
+
+Test(crypto, base64_standard_with_padding)
+{
+    char back[16];
+    size_t got;
+    cr_assert(base64_decode_standard(STR("dXNlcjpw"), back, sizeof back, &got) && got == 6 && memcmp(back, "user:p", 6) == 0);
+    cr_assert(base64_decode_standard(STR("Zm8="), back, sizeof back, &got) && got == 2);
+    static const char *const bad[] = {"Zm8", "Zm8==", "Zm8=x", "Zm-_", "=", "Zm8 ="};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        cr_assert_not(base64_decode_standard(str_of(bad[i]), back, sizeof back, &got), "%s", bad[i]);
+}
