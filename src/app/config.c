@@ -77,8 +77,8 @@ const struct setting settings[] = {
 
     {"job_workers", SETTING_INT, "1", 0, 64, NULL, 0, AT(job_workers), "Training",
      "Jobs that run at a time in this process; 0 leaves them to other replicas."},
-    {"job_lease", SETTING_DURATION, "30s", 3 * SECONDS, 3600 * SECONDS, NULL, 0, AT(job_lease), "Training",
-     "How long a job stays with a worker that gives no sign of life before another takes it over."},
+    {"job_retention_days", SETTING_INT, "30", 1, 3650, NULL, 0, AT(job_retention_days), "Training",
+     "Days for which jobs that have ended can still be looked at."},
     {"training_threads", SETTING_INT, "0", 0, 256, NULL, 0, AT(training_threads), "Training",
      "CPU threads of one training; 0 is one a CPU."},
     {"training_memory", SETTING_SIZE, "0", 0, 1048576 * MIB, NULL, 0, AT(training_memory), "Training",

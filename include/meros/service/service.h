@@ -39,6 +39,7 @@ struct service {
     struct listener *listener;
     struct idempotency *idempotency;
     struct model_serving *serving;
+    _Atomic bool up;       /* all of the above is there: the schema is current, keys are known, jobs run */
     _Atomic bool draining;
 };
 

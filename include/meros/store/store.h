@@ -64,6 +64,8 @@ void store_pool_stats(struct store_pool *p, struct store_stats *out);
  * root. Made on first start, recovered after a crash, stopped with the service. `url` may be given to store_open. */
 struct cluster;
 enum meros_code cluster_start(const char *dir, struct cluster **out, char *url, size_t url_cap, struct meros_err *err) MEROS_MUSTCHECK;
+/* The url of a cluster that another process runs under dir; UNAVAILABLE if none answers there. */
+enum meros_code cluster_attach(const char *dir, char *url, size_t url_cap, struct meros_err *err) MEROS_MUSTCHECK;
 void cluster_stop(struct cluster *k); /* fast shutdown, waits; NULL is fine */
 bool cluster_alive(struct cluster *k);
 /* Called now and then by the service: starts the postmaster again if it died (kill -9, out of memory). */
