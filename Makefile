@@ -199,13 +199,21 @@ bench:
 	@$(MAKE) --no-print-directory -j$$(nproc) build/meros build/bench
 	@sh tests/bench/run.sh
 
-# --- fuzz with libFuzzer (clang)
-fuzz:
+# --- fuzz with libFuzzer (clang). What it finds stays in build/fuzz/<name>.corpus; `make fuzz-keep T=name` merges the
+# inputs that reach new code into the committed corpus.
+FUZZ_LAYERS := base codec domain ml feature model http
+FUZZ_RUN     = build/fuzz/$(T) -max_len=4096 -timeout=10 -rss_limit_mb=4096 -artifact_prefix=build/fuzz/$(T)-
+fuzz: build/fuzz/$(T)
+	@mkdir -p build/fuzz/$(T).corpus tests/fuzz/corpus/$(T)
+	$(FUZZ_RUN) -max_total_time=$(or $(SECONDS),60) -print_final_stats=1 build/fuzz/$(T).corpus tests/fuzz/corpus/$(T)
+fuzz-keep: build/fuzz/$(T)
+	$(FUZZ_RUN) -set_cover_merge=1 tests/fuzz/corpus/$(T) build/fuzz/$(T).corpus
+.PHONY: fuzz-keep
+build/fuzz/$(T): FORCE
 	@[ -n "$(T)" ] || { echo "make fuzz T=<target> [SECONDS=60]; targets: $(FUZZ_TESTS:tests/fuzz/%.c=%)" >&2; exit 2; }
-	@mkdir -p build/fuzz tests/fuzz/corpus/$(T)
+	@mkdir -p build/fuzz
 	clang -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(TEST_CPPFLAGS) -Ibuild/include/app $(OPENBLAS_INCLUDE) $(POSTGRES_INCLUDE) \
-	  -o build/fuzz/$(T) tests/fuzz/$(T).c $(foreach l,base codec domain ml feature model http,$(sort $(wildcard src/$(l)/*.c))) $(call EXT_LIBS,base codec ml http)
-	build/fuzz/$(T) -max_total_time=$(or $(SECONDS),60) -artifact_prefix=build/fuzz/$(T)- tests/fuzz/corpus/$(T)
+	  -o $@ tests/fuzz/$(T).c $(foreach l,$(FUZZ_LAYERS),$(sort $(wildcard src/$(l)/*.c))) $(call EXT_LIBS,$(FUZZ_LAYERS))
 
 clean:
 	rm -rf build

@@ -57,7 +57,7 @@ enum meros_code err_field(struct meros_err *err, const char *pointer, const char
         struct meros_err_field *f = &err->fields[err->n_fields++];
         printed(f->pointer, sizeof f->pointer, "%s", pointer);
         memcpy(f->detail, detail, sizeof detail);
-        if (err->detail[0] == '\0') printed(err->detail, sizeof err->detail, "%s: %s", f->pointer, f->detail);
+        if (err->detail[0] == '\0') printed(err->detail, sizeof err->detail, "%s%s%s", f->pointer, f->pointer[0] == '\0' ? "" : ": ", f->detail);
     }
     return err->code;
 }

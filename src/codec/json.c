@@ -43,12 +43,13 @@ static bool too_deep(const char *p, size_t n, size_t *at)
     return false;
 }
 
+/* Columns count characters, as editors do. */
 static void line_and_column(const char *p, size_t at, int *line, int *column)
 {
     *line = 1, *column = 1;
     for (size_t i = 0; i < at; i++) {
         if (p[i] == '\n') ++*line, *column = 1;
-        else ++*column;
+        else *column += ((unsigned char)p[i] & 0xC0) != 0x80;
     }
 }
 
@@ -77,6 +78,12 @@ enum meros_code json_parse(const char *p, size_t n, struct json **out, struct me
         line_and_column(p, at, &line, &column);
         return err_set(err, MEROS_INVALID, "line %d, column %d: arrays and objects may be nested %d deep at most", line,
                        column, JSON_DEPTH_MAX);
+    }
+    /* jansson 2.14 overlooks a NUL behind a number. */
+    const char *nul = memchr(p, '\0', n);
+    if (nul != NULL) {
+        line_and_column(p, (size_t)(nul - p), &line, &column);
+        return err_set(err, MEROS_INVALID, "line %d, column %d: not valid JSON: NUL characters are not allowed", line, column);
     }
     json_error_t e;
     json_t *root = json_loadb(p, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
