@@ -67,8 +67,8 @@ enum meros_code backend_open(struct backend *b, const struct config *config, boo
         rc = err_set(err, MEROS_INVALID, "cannot find data_dir \"%.300s\"", config->data_dir);
         goto out;
     }
-    if (embedded && attach && datadir_in_use(folder)) {
-        rc = cluster_attach(folder, url, sizeof url, err);
+    if (embedded && attach) { /* beside a running service, or for as long as this command runs */
+        rc = cluster_attach(folder, &b->svc.cluster, url, sizeof url, err);
     } else if (embedded) {
         if ((rc = datadir_lock(folder, &b->lock, err)) != MEROS_OK) goto out;
         rc = cluster_start(folder, &b->svc.cluster, url, sizeof url, err);

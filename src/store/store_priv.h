@@ -1,5 +1,5 @@
 /* The plumbing that every file of src/store/ stands on: statements, results, transactions, COPY. libpq's types stay
- * inside plumbing files (conn.c, stmt.c, copy.c); aggregate files (customers.c, jobs.c, …) use only what is here.
+ * inside plumbing files (plumbing.h, conn.c, stmt.c, copy.c, …); aggregate files (customers.c, jobs.c, …) use only what is here.
  *
  * All SQL is `static const struct sql` text with parameters $1…, prepared on each connection at first use under its
  * name, and executed with what it expects to come back. There is no function that takes SQL made at run time.
@@ -11,8 +11,10 @@
  *   rows_done(&r);
  *
  * Errors: SQLSTATE classes map in one table (sqlstate.c): 23505 -> CONFLICT, 08*, 53*, 57P0* -> UNAVAILABLE (the
- * connection is marked broken and replaced by the pool), 57014 -> TIMEOUT, 40001/40P01 -> UNAVAILABLE (retryable), 22* and
- * 23* -> UNPROCESSABLE, others INTERNAL. Messages for clients never hold the database's own text of values. */
+ * connection is marked broken and replaced by the pool), 57014 -> TIMEOUT (CANCELLED after store_cancel), 40001/40P01/55P03
+ * -> UNAVAILABLE (retryable), 22* and 23* -> UNPROCESSABLE, others INTERNAL. Messages for clients never hold the
+ * database's own text of values; err->sqlstate tells kinds apart. A failed statement inside a transaction fails the
+ * transaction: roll back. */
 #ifndef MEROS_STORE_PRIV_H
 #define MEROS_STORE_PRIV_H
 
@@ -30,13 +32,14 @@ struct sql {
 struct sql_param {
     enum {
         P_KIND_NULL, P_KIND_TEXT, P_KIND_INT, P_KIND_NUM, P_KIND_BOOL, P_KIND_TIME, P_KIND_BYTES, P_KIND_INT_ARRAY,
-        P_KIND_TEXT_ARRAY
+        P_KIND_NUM_ARRAY, P_KIND_TIME_ARRAY, P_KIND_TEXT_ARRAY
     } kind;
-    struct str text;         /* TEXT (also jsonb, numeric, uuid as text), BYTES */
+    struct str text;         /* TEXT (also jsonb, numeric, uuid as text), BYTES; absent is null */
     int64_t i;               /* INT (bigint), BOOL, TIME (timestamptz; TIME_NONE is null) */
-    double f;                /* NUM (float8) */
-    const int64_t *ints;     /* INT_ARRAY (bigint[]) */
-    const struct str *texts; /* TEXT_ARRAY (text[]) */
+    double f;                /* NUM (float8; NaN is null, as reading null gives NaN) */
+    const int64_t *ints;     /* INT_ARRAY (bigint[]), TIME_ARRAY (timestamptz[], TIME_NONE is null) */
+    const double *nums;      /* NUM_ARRAY (float8[], NaN is null) */
+    const struct str *texts; /* TEXT_ARRAY (text[], STR_NONE is null; write $1::jsonb[] or ::numeric[] for others) */
     size_t n;
 };
 #define P_NULL          ((struct sql_param){.kind = P_KIND_NULL})
@@ -48,6 +51,8 @@ struct sql_param {
 #define P_TIME(v)       ((struct sql_param){.kind = P_KIND_TIME, .i = (v)})
 #define P_BYTES(p, len) ((struct sql_param){.kind = P_KIND_BYTES, .text = {(const char *)(p), (len)}})
 #define P_INTS(p, len)  ((struct sql_param){.kind = P_KIND_INT_ARRAY, .ints = (p), .n = (len)})
+#define P_NUMS(p, len)  ((struct sql_param){.kind = P_KIND_NUM_ARRAY, .nums = (p), .n = (len)})
+#define P_TIMES(p, len) ((struct sql_param){.kind = P_KIND_TIME_ARRAY, .ints = (p), .n = (len)})
 #define P_TEXTS(p, len) ((struct sql_param){.kind = P_KIND_TEXT_ARRAY, .texts = (p), .n = (len)})
 
 /* A result, in binary format; rows_done() frees it (also an empty one, also twice). */
@@ -78,12 +83,17 @@ struct str rows_bytes(const struct rows *r, size_t row, int col);
 void rows_done(struct rows *r);
 
 /* COPY … FROM STDIN (FORMAT binary). One at a time on a connection, inside a transaction. Rows are built field by field
- * and sent in blocks. On any error call copy_in_abort and roll back. */
+ * and sent in blocks of about 128 KB; as many fields must follow copy_in_row as it announced. On any error call
+ * copy_in_abort (harmless after copy_in_end and after a failed copy_in_begin) and roll back; statement_timeout covers the
+ * whole COPY, so raise it for long ones. Field functions cannot fail: out of memory shows at the next copy_in_row. */
 struct copy_in {
     struct store_conn *conn;
+    const char *name;
     char *block;
     size_t len, cap;
     int64_t rows;
+    int fields_due;
+    bool failed, active;
 };
 enum meros_code copy_in_begin(struct copy_in *k, struct store_conn *c, const struct sql *s, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code copy_in_row(struct copy_in *k, int n_fields, struct meros_err *err) MEROS_MUSTCHECK; /* starts a row; flushes when due */
@@ -91,7 +101,7 @@ void copy_in_null(struct copy_in *k);
 void copy_in_text(struct copy_in *k, struct str s);  /* text; STR_NONE is null */
 void copy_in_int8(struct copy_in *k, int64_t v);
 void copy_in_int4(struct copy_in *k, int32_t v);
-void copy_in_float8(struct copy_in *k, double v);
+void copy_in_float8(struct copy_in *k, double v);      /* NaN is null */
 void copy_in_bool(struct copy_in *k, bool v);
 void copy_in_time(struct copy_in *k, int64_t t);     /* timestamptz; TIME_NONE is null */
 void copy_in_bytes(struct copy_in *k, const void *p, size_t n); /* bytea; also uuid with n = 16 */
@@ -101,7 +111,8 @@ enum meros_code copy_in_end(struct copy_in *k, int64_t *out_rows, struct meros_e
 void copy_in_abort(struct copy_in *k);
 
 /* COPY (select …) TO STDOUT (FORMAT binary), row by row in constant memory, without parameters: pass a moment or a range
- * through a temporary table or set_config. fn gets the fields of one row as views; returning anything but OK stops. */
+ * through a temporary table or set_config. fn gets the fields of one row as views that live until it returns; returning
+ * anything but OK stops, with that code (an open transaction has then failed: roll back). */
 struct copy_field {
     const char *p; /* NULL: null */
     size_t n;

@@ -1,0 +1,392 @@
+/* Statements: prepared by name at first use on each connection, parameters and results in binary. */
+#include "plumbing.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "meros/base/buf.h"
+#include "meros/base/clock.h"
+#include "meros/base/log.h"
+
+/* --- what has been prepared, by the address of its struct sql */
+static size_t slot_of(const struct store_conn *c, const struct sql *s)
+{
+    size_t mask = c->cap_prepared - 1, i = ((uintptr_t)s >> 3) * 0x9E3779B97F4A7C15u >> 32 & mask;
+    while (c->prepared[i] != NULL && c->prepared[i]->sql != s) i = (i + 1) & mask;
+    return i;
+}
+
+static bool make_room(struct store_conn *c)
+{
+    if (c->n_prepared * 2 < c->cap_prepared) return true;
+    struct prepared **old = c->prepared;
+    size_t old_cap = c->cap_prepared, cap = old_cap == 0 ? 64 : old_cap * 2;
+    struct prepared **table = calloc(cap, sizeof *table);
+    if (table == NULL) return false;
+    c->prepared = table;
+    c->cap_prepared = cap;
+    for (size_t i = 0; i < old_cap; i++)
+        if (old[i] != NULL) c->prepared[slot_of(c, old[i]->sql)] = old[i];
+    free(old);
+    return true;
+}
+
+/* The type a parameter is declared with; 0 lets the server infer it (text is sent in text form, which any type reads). */
+static Oid declared_type(const struct sql_param *p)
+{
+    switch (p->kind) {
+    case P_KIND_INT: return OID_INT8;
+    case P_KIND_NUM: return OID_FLOAT8;
+    case P_KIND_BOOL: return OID_BOOL;
+    case P_KIND_TIME: return OID_TIMESTAMPTZ;
+    case P_KIND_BYTES: return OID_BYTEA;
+    case P_KIND_INT_ARRAY: return OID_INT8_ARRAY;
+    case P_KIND_NUM_ARRAY: return OID_FLOAT8_ARRAY;
+    case P_KIND_TIME_ARRAY: return OID_TIMESTAMPTZ_ARRAY;
+    case P_KIND_TEXT_ARRAY: return OID_TEXT_ARRAY;
+    case P_KIND_NULL:
+    case P_KIND_TEXT: break;
+    }
+    return 0;
+}
+
+static enum meros_code prepare(struct store_conn *c, const struct sql *s, const struct sql_param *params, size_t n,
+                               struct prepared **out, struct meros_err *err)
+{
+    if (!make_room(c)) return err_set(err, MEROS_OUT_OF_MEMORY, "There is no memory for a database statement.");
+    size_t i = slot_of(c, s);
+    if (c->prepared[i] == NULL) {
+        assert(strlen(s->name) < 64); /* the server would cut it */
+        struct prepared *p = calloc(1, sizeof *p);
+        if (p == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "There is no memory for a database statement.");
+        p->sql = s;
+        for (size_t k = 0; k < n; k++) p->types[k] = declared_type(&params[k]);
+        PGresult *r = PQprepare(c->pg, s->name, s->text, (int)n, p->types);
+        if (PQresultStatus(r) != PGRES_COMMAND_OK) {
+            free(p);
+            return conn_fail(c, r, s->name, err);
+        }
+        PQclear(r);
+        c->prepared[i] = p;
+        c->n_prepared++;
+    }
+    *out = c->prepared[i];
+    return MEROS_OK;
+}
+
+/* A parameter that was null or text when the statement was prepared now has a kind of its own: ask what was inferred. */
+static enum meros_code describe(struct store_conn *c, struct prepared *p, struct meros_err *err)
+{
+    PGresult *r = PQdescribePrepared(c->pg, p->sql->name);
+    if (PQresultStatus(r) != PGRES_COMMAND_OK) return conn_fail(c, r, p->sql->name, err);
+    for (int i = 0; i < PQnparams(r) && i < SQL_PARAMS_MAX; i++) p->types[i] = PQparamtype(r, i);
+    p->described = true;
+    PQclear(r);
+    return MEROS_OK;
+}
+
+/* --- encoding. Everything goes into one buffer; pointers are made when it has stopped growing. */
+struct encoded {
+    struct buf bytes;
+    size_t at[SQL_PARAMS_MAX];
+    int lengths[SQL_PARAMS_MAX], formats[SQL_PARAMS_MAX];
+    bool null[SQL_PARAMS_MAX];
+};
+
+static void put_be32(struct buf *b, uint32_t v)
+{
+    unsigned char bytes[4];
+    put32(bytes, v);
+    buf_append(b, bytes, 4);
+}
+
+static void put_be64(struct buf *b, uint64_t v)
+{
+    unsigned char bytes[8];
+    put64(bytes, v);
+    buf_append(b, bytes, 8);
+}
+
+/* array_recv: dimensions, has-null flag, element type, then size and lower bound, then the elements. */
+static void put_array(struct buf *b, const struct sql_param *p)
+{
+    static const Oid elements[] = {[P_KIND_INT_ARRAY] = OID_INT8, [P_KIND_NUM_ARRAY] = OID_FLOAT8,
+                                   [P_KIND_TIME_ARRAY] = OID_TIMESTAMPTZ, [P_KIND_TEXT_ARRAY] = OID_TEXT};
+    put_be32(b, p->n > 0 ? 1 : 0);
+    put_be32(b, 1); /* there may be nulls; the server checks each anyway */
+    put_be32(b, elements[p->kind]);
+    if (p->n == 0) return;
+    put_be32(b, (uint32_t)p->n);
+    put_be32(b, 1);
+    for (size_t i = 0; i < p->n; i++) {
+        bool null = p->kind == P_KIND_TEXT_ARRAY   ? !str_present(p->texts[i])
+                    : p->kind == P_KIND_NUM_ARRAY  ? isnan(p->nums[i])
+                    : p->kind == P_KIND_TIME_ARRAY ? p->ints[i] == TIME_NONE
+                                                   : false;
+        if (null) {
+            put_be32(b, UINT32_MAX);
+        } else if (p->kind == P_KIND_TEXT_ARRAY) {
+            put_be32(b, (uint32_t)p->texts[i].n);
+            buf_append(b, p->texts[i].p, p->texts[i].n);
+        } else {
+            put_be32(b, 8);
+            put_be64(b, p->kind == P_KIND_NUM_ARRAY    ? double_bits(p->nums[i])
+                        : p->kind == P_KIND_TIME_ARRAY ? (uint64_t)time_to_pg(p->ints[i])
+                                                       : (uint64_t)p->ints[i]);
+        }
+    }
+}
+
+static bool is_null(const struct sql_param *p)
+{
+    switch (p->kind) {
+    case P_KIND_NULL: return true;
+    case P_KIND_TEXT:
+    case P_KIND_BYTES: return !str_present(p->text);
+    case P_KIND_NUM: return isnan(p->f);
+    case P_KIND_TIME: return p->i == TIME_NONE;
+    default: return false;
+    }
+}
+
+/* The text form, which the server reads as whatever it had inferred for the parameter. */
+static void put_as_text(struct buf *b, const struct sql_param *p)
+{
+    char at[TIME_TEXT];
+    switch (p->kind) {
+    case P_KIND_INT: buf_printf(b, "%lld", (long long)p->i); break;
+    case P_KIND_NUM: buf_printf(b, "%.17g", p->f); break;
+    case P_KIND_BOOL: buf_str(b, p->i ? "t" : "f"); break;
+    case P_KIND_TIME: time_format(p->i, at); buf_str(b, at); break;
+    default: buf_append(b, p->text.p, p->text.n); break;
+    }
+}
+
+static enum meros_code encode(struct encoded *e, size_t i, const struct sql_param *p, Oid type, const char *name,
+                              struct meros_err *err)
+{
+    struct buf *b = &e->bytes;
+    e->at[i] = b->len;
+    e->formats[i] = 1;
+    e->null[i] = is_null(p);
+    if (e->null[i]) return MEROS_OK;
+    if (p->kind == P_KIND_TEXT) {
+        /* libpq measures text parameters by their NUL: one inside would cut the value silently. */
+        if (p->text.n > 0 && memchr(p->text.p, '\0', p->text.n) != NULL)
+            return err_set(err, MEROS_UNPROCESSABLE, "A text holds a NUL character, which the database cannot hold.");
+        e->formats[i] = 0;
+        put_as_text(b, p);
+    } else if (type == declared_type(p)) {
+        switch (p->kind) {
+        case P_KIND_INT: put_be64(b, (uint64_t)p->i); break;
+        case P_KIND_NUM: put_be64(b, double_bits(p->f)); break;
+        case P_KIND_BOOL: buf_char(b, p->i ? 1 : 0); break;
+        case P_KIND_TIME: put_be64(b, (uint64_t)time_to_pg(p->i)); break;
+        case P_KIND_BYTES: buf_append(b, p->text.p, p->text.n); break;
+        default: put_array(b, p); break;
+        }
+    } else if (p->kind == P_KIND_BYTES && type == OID_UUID && p->text.n == 16) {
+        buf_append(b, p->text.p, 16);
+    } else if (p->kind == P_KIND_BYTES || p->kind >= P_KIND_INT_ARRAY) {
+        log_error("store.parameter_type", KV("statement", name), KV_I("parameter", i + 1), KV_I("type", type));
+        return err_set(err, MEROS_INTERNAL, "A statement of the service was given a parameter of the wrong type.");
+    } else {
+        e->formats[i] = 0;
+        put_as_text(b, p);
+    }
+    if (b->len - e->at[i] > INT32_MAX) b->failed = true;
+    e->lengths[i] = (int)(b->len - e->at[i]);
+    buf_char(b, '\0'); /* ends text; and an empty buffer still has an address */
+    return MEROS_OK;
+}
+
+static enum meros_code expect(const struct sql *s, size_t n, struct meros_err *err)
+{
+    if ((s->expect == SQL_ROW && n != 1) || (s->expect == SQL_ROW_OR_NONE && n > 1)) {
+        log_error("store.unexpected_rows", KV("statement", s->name), KV_I("rows", n));
+        return err_set(err, MEROS_INTERNAL, "The database answered with an unexpected number of rows.");
+    }
+    return MEROS_OK;
+}
+
+static enum meros_code take_result(struct store_conn *c, const struct sql *s, PGresult *r, struct rows *out,
+                                   struct meros_err *err)
+{
+    ExecStatusType status = PQresultStatus(r);
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) return conn_fail(c, r, s->name, err);
+    enum meros_code rc = expect(s, (size_t)PQntuples(r), err);
+    if (rc != MEROS_OK || out == NULL) {
+        PQclear(r);
+        return rc;
+    }
+    const char *affected = PQcmdTuples(r);
+    *out = (struct rows){.result = r, .n = (size_t)PQntuples(r), .affected = *affected ? strtoll(affected, NULL, 10) : 0};
+    return MEROS_OK;
+}
+
+enum meros_code sql_run(struct store_conn *c, const struct sql *s, struct rows *out, struct meros_err *err,
+                        const struct sql_param *params, size_t n)
+{
+    if (out != NULL) *out = (struct rows){0};
+    assert(n <= SQL_PARAMS_MAX && (out != NULL || s->expect == SQL_NOTHING));
+    enum meros_code rc = conn_ready(c, err);
+    if (rc != MEROS_OK) return rc;
+    struct prepared *p = NULL;
+    rc = prepare(c, s, params, n, &p, err);
+    if (rc != MEROS_OK) return rc;
+
+    struct encoded e;
+    buf_init(&e.bytes, (size_t)1 << 30);
+    const char *values[SQL_PARAMS_MAX];
+    for (size_t i = 0; i < n && rc == MEROS_OK; i++) {
+        if (p->types[i] != declared_type(&params[i]) && !is_null(&params[i]) && params[i].kind != P_KIND_TEXT &&
+            !p->described)
+            rc = describe(c, p, err);
+        if (rc == MEROS_OK) rc = encode(&e, i, &params[i], p->types[i], s->name, err);
+    }
+    if (rc == MEROS_OK && e.bytes.failed) rc = err_set(err, MEROS_TOO_LARGE, "A value is larger than the database takes.");
+    if (rc == MEROS_OK) {
+        for (size_t i = 0; i < n; i++) values[i] = e.null[i] ? NULL : e.bytes.data + e.at[i];
+        PGresult *r = PQexecPrepared(c->pg, s->name, (int)n, values, e.lengths, e.formats, 1);
+        rc = take_result(c, s, r, out, err);
+    }
+    buf_done(&e.bytes);
+    return rc;
+}
+
+/* --- cells */
+static const char *cell(const struct rows *r, size_t row, int col, int *length)
+{
+    assert(row < r->n && col >= 0 && col < PQnfields(r->result));
+    if (PQgetisnull(r->result, (int)row, col)) return NULL;
+    *length = PQgetlength(r->result, (int)row, col);
+    return PQgetvalue(r->result, (int)row, col);
+}
+
+bool rows_null(const struct rows *r, size_t row, int col)
+{
+    int n = 0;
+    return cell(r, row, col, &n) == NULL;
+}
+
+int64_t rows_int(const struct rows *r, size_t row, int col)
+{
+    int n = 0;
+    const char *p = cell(r, row, col, &n);
+    if (p == NULL) return 0;
+    switch (PQftype(r->result, col)) {
+    case OID_INT8: return (int64_t)get64(p);
+    case OID_INT4: return (int32_t)get32(p);
+    case OID_INT2: return (int16_t)get16(p);
+    case OID_OID: return get32(p);
+    default: assert(!"an integer column"); return 0;
+    }
+}
+
+static double float_of(uint32_t bits)
+{
+    float f;
+    memcpy(&f, &bits, 4);
+    return f;
+}
+
+static double double_of(uint64_t bits)
+{
+    double d;
+    memcpy(&d, &bits, 8);
+    return d;
+}
+
+double rows_num(const struct rows *r, size_t row, int col)
+{
+    int n = 0;
+    const char *p = cell(r, row, col, &n);
+    if (p == NULL) return NAN;
+    switch (PQftype(r->result, col)) {
+    case OID_FLOAT8: return double_of(get64(p));
+    case OID_FLOAT4: return float_of(get32(p));
+    default: return (double)rows_int(r, row, col);
+    }
+}
+
+bool rows_bool(const struct rows *r, size_t row, int col)
+{
+    int n = 0;
+    const char *p = cell(r, row, col, &n);
+    if (p == NULL) return false;
+    assert(PQftype(r->result, col) == OID_BOOL);
+    return p[0] != 0;
+}
+
+int64_t rows_time(const struct rows *r, size_t row, int col)
+{
+    int n = 0;
+    const char *p = cell(r, row, col, &n);
+    if (p == NULL) return TIME_NONE;
+    assert(PQftype(r->result, col) == OID_TIMESTAMPTZ);
+    return time_from_pg((int64_t)get64(p));
+}
+
+struct str rows_text(const struct rows *r, size_t row, int col)
+{
+    int n = 0;
+    const char *p = cell(r, row, col, &n);
+    if (p == NULL) return STR_NONE;
+    switch (PQftype(r->result, col)) {
+    case OID_JSONB: /* a version byte goes first */
+        assert(n > 0 && p[0] == 1);
+        return (struct str){p + 1, (size_t)n - 1};
+    case OID_TEXT:
+    case OID_VARCHAR:
+    case OID_BPCHAR:
+    case OID_NAME:
+    case OID_JSON:
+    case OID_UNKNOWN: return (struct str){p, (size_t)n};
+    default: assert(!"a text column"); return STR_NONE;
+    }
+}
+
+struct str rows_bytes(const struct rows *r, size_t row, int col)
+{
+    int n = 0;
+    const char *p = cell(r, row, col, &n);
+    if (p == NULL) return STR_NONE;
+    assert(PQftype(r->result, col) == OID_BYTEA || PQftype(r->result, col) == OID_UUID);
+    return (struct str){p, (size_t)n};
+}
+
+void rows_done(struct rows *r)
+{
+    PQclear(r->result);
+    *r = (struct rows){0};
+}
+
+int64_t copy_int(const struct copy_field *f)
+{
+    if (f->p == NULL) return 0;
+    if (f->n == 8) return (int64_t)get64(f->p);
+    if (f->n == 4) return (int32_t)get32(f->p);
+    assert(f->n == 2);
+    return (int16_t)get16(f->p);
+}
+
+double copy_num(const struct copy_field *f)
+{
+    if (f->p == NULL) return NAN;
+    if (f->n == 8) return double_of(get64(f->p));
+    assert(f->n == 4);
+    return float_of(get32(f->p));
+}
+
+int64_t copy_time(const struct copy_field *f)
+{
+    if (f->p == NULL) return TIME_NONE;
+    assert(f->n == 8);
+    return time_from_pg((int64_t)get64(f->p));
+}
+
+struct str copy_text(const struct copy_field *f)
+{
+    return (struct str){f->p, f->p == NULL ? 0 : f->n};
+}

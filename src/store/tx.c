@@ -1,0 +1,54 @@
+/* Transactions and the session's statement time-out. */
+#include "plumbing.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+enum meros_code store_begin(struct store_conn *c, struct meros_err *err)
+{
+    assert(PQtransactionStatus(c->pg) != PQTRANS_INTRANS);
+    return conn_simple(c, "begin", "begin", err);
+}
+
+enum meros_code store_begin_snapshot(struct store_conn *c, struct meros_err *err)
+{
+    assert(PQtransactionStatus(c->pg) != PQTRANS_INTRANS);
+    return conn_simple(c, "begin isolation level repeatable read read only", "begin snapshot", err);
+}
+
+enum meros_code store_commit(struct store_conn *c, struct meros_err *err)
+{
+    enum meros_code rc = conn_ready(c, err);
+    if (rc != MEROS_OK) return rc;
+    PGresult *r = PQexec(c->pg, "commit");
+    if (PQresultStatus(r) != PGRES_COMMAND_OK) return conn_fail(c, r, "commit", err);
+    /* The server answers a commit of a failed transaction with success and the word ROLLBACK. */
+    bool committed = strcmp(PQcmdStatus(r), "COMMIT") == 0;
+    PQclear(r);
+    if (!committed) return err_set(err, MEROS_INTERNAL, "A transaction that had failed was to be committed.");
+    return MEROS_OK;
+}
+
+void store_rollback(struct store_conn *c)
+{
+    PGTransactionStatusType t = PQtransactionStatus(c->pg);
+    if (c->broken || t == PQTRANS_IDLE) return;
+    /* Not by conn_simple: a cancelled connection must still be able to roll back. */
+    PGresult *r = PQexec(c->pg, "rollback");
+    if (PQresultStatus(r) == PGRES_COMMAND_OK) PQclear(r);
+    else conn_fail(c, r, "rollback", NULL);
+}
+
+enum meros_code store_set_timeout(struct store_conn *c, int statement_ms, struct meros_err *err)
+{
+    enum meros_code rc = conn_ready(c, err);
+    if (rc != MEROS_OK) return rc;
+    char ms[16];
+    snprintf(ms, sizeof ms, "%d", statement_ms < 0 ? 0 : statement_ms);
+    PGresult *r = PQexecParams(c->pg, "select set_config('statement_timeout', $1, false)", 1, NULL,
+                               (const char *const[]){ms}, NULL, NULL, 0);
+    if (PQresultStatus(r) != PGRES_TUPLES_OK) return conn_fail(c, r, "set timeout", err);
+    PQclear(r);
+    c->timeout_ms = statement_ms < 0 ? 0 : statement_ms;
+    return MEROS_OK;
+}
