@@ -141,14 +141,14 @@ void attribute_value_read(const struct json *v, struct attribute_value *out)
 {
     *out = (struct attribute_value){.missing = true, .number = NAN, .text = STR_NONE};
     switch (json_kind(v)) {
-    case JSON_NUMBER:
+    case JSON_KIND_NUMBER:
         out->number = json_num(v);
         out->text = (struct str){out->buf, json_number_text(out->number, out->buf)};
         break;
-    case JSON_BOOL:
-        out->text = json_true(v) ? STR("true") : STR("false");
+    case JSON_KIND_BOOL:
+        out->text = json_bool(v) ? STR("true") : STR("false");
         break;
-    case JSON_STRING: {
+    case JSON_KIND_STRING: {
         struct str s = str_trim(json_str(v));
         if (s.n == 0 || s.n > ATTRIBUTE_TEXT_MAX) return;
         out->text = s;
@@ -208,7 +208,7 @@ static enum meros_code add_attributes(struct dataset *d, const struct json *attr
     return MEROS_OK;
 }
 
-enum meros_code dataset_add(struct dataset *d, const struct customer_stats *s, const struct json *attributes,
+enum meros_code dataset_add(struct dataset *d, const struct customer_stats *s, const struct json *attributes, int64_t at,
                             struct meros_err *err)
 {
     if (d->n == d->cap) {
@@ -216,7 +216,7 @@ enum meros_code dataset_add(struct dataset *d, const struct customer_stats *s, c
         if (rc != MEROS_OK) return rc;
     }
     d->customer_no[d->n] = s->customer_no;
-    features_compute(s, d->at, d->half_life_days, d->raw + d->n * FEATURE_COUNT);
+    features_compute(s, at, d->half_life_days, d->raw + d->n * FEATURE_COUNT);
     for (size_t i = 0; i < d->n_attributes; i++) {
         d->attributes[i]->number[d->n] = NAN;
         d->attributes[i]->level[d->n] = -1;

@@ -2,7 +2,7 @@
  *
  *   dataset_init(&d, at, half_life, budget);
  *   dataset_reserve(&d, n, err);                          // optional: how many are to come
- *   dataset_add(&d, &stats, attributes, err);             // in the order the result shall have; attributes may be NULL
+ *   dataset_add(&d, &stats, attributes, d.at, err);       // in the order the result shall have; attributes may be NULL
  *   ...
  *   dataset_done(&d);
  *
@@ -58,7 +58,8 @@ struct dataset {
 void dataset_init(struct dataset *d, int64_t at, double half_life_days, size_t budget);
 void dataset_done(struct dataset *d);
 enum meros_code dataset_reserve(struct dataset *d, size_t n, struct meros_err *err) MEROS_MUSTCHECK;
-enum meros_code dataset_add(struct dataset *d, const struct customer_stats *s, const struct json *attributes,
+/* `at` is the moment this customer's features are taken at: d->at, unless customers are judged each at a moment of their own. */
+enum meros_code dataset_add(struct dataset *d, const struct customer_stats *s, const struct json *attributes, int64_t at,
                             struct meros_err *err) MEROS_MUSTCHECK;
 /* Bytes a customer takes, without attributes. */
 size_t dataset_row_bytes(void);

@@ -1,0 +1,77 @@
+#include "meros/model/segment_model.h"
+
+#include <stdlib.h>
+
+#include "meros/ml/kmeans.h"
+
+const char *const segment_method_words[] = {"kmeans", "rfm", NULL};
+
+bool segmentation_name_valid(struct str name)
+{
+    if (name.n == 0 || name.n > SEGMENTATION_NAME_MAX) return false;
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+        bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+        if (!ok) return false;
+    }
+    return true;
+}
+
+struct segment_model *segment_model_new(enum segment_method method, int n_segments)
+{
+    struct segment_model *m = calloc(1, sizeof *m);
+    if (m == NULL) return NULL;
+    m->method = method;
+    m->n_segments = n_segments;
+    m->as_of = m->trained_at = m->data_from = m->data_to = TIME_NONE;
+    m->segments = calloc((size_t)n_segments, sizeof *m->segments);
+    if (m->segments == NULL) {
+        segment_model_free(m);
+        return NULL;
+    }
+    return m;
+}
+
+void segment_model_free(struct segment_model *m)
+{
+    if (m == NULL) return;
+    prep_done(&m->prep);
+    free(m->centres);
+    free(m->segments);
+    free(m);
+}
+
+int64_t segment_model_moment(const struct segment_model *m, const struct customer_stats *s, int64_t now)
+{
+    if (m->as_of == TIME_NONE) return now;
+    return s->last_seen_at > m->as_of ? s->last_seen_at : m->as_of;
+}
+
+int segment_model_assign(const struct segment_model *m, const float raw[FEATURE_COUNT], const struct prep_values *values)
+{
+    if (m->method == SEGMENT_RFM) return (int)rfm_group_of(rfm_score(&m->cuts, raw));
+    const size_t d = m->prep.n_columns;
+    float x[PREP_COLUMNS_MAX];
+    double row[PREP_COLUMNS_MAX];
+    prep_row(&m->prep, raw, values, x);
+    /* Through float, as the matrix that the centres were found in. */
+    for (size_t j = 0; j < d; j++) row[j] = x[j];
+    return kmeans_nearest(m->centres, m->n_segments, d, row, NULL);
+}
+
+int segment_model_assign_live(const struct segment_model *m, const struct customer_stats *s, const struct json *attributes,
+                              int64_t at)
+{
+    float raw[FEATURE_COUNT];
+    features_compute(s, at, m->half_life_days, raw);
+    struct prep_values values;
+    if (segment_model_needs_attributes(m)) prep_read_json(&m->prep, attributes, &values);
+    return segment_model_assign(m, raw, &values);
+}
+
+int segment_model_find(const struct segment_model *m, struct str segment_id)
+{
+    for (int i = 0; i < m->n_segments; i++)
+        if (str_is(segment_id, m->segments[i].id)) return i;
+    return -1;
+}
