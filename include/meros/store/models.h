@@ -1,0 +1,44 @@
+/* Trained models as rows: written once, activated, listed, deleted. The artifact is bytes here (model/artifact.h). */
+#ifndef MEROS_STORE_MODELS_H
+#define MEROS_STORE_MODELS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "meros/base/buf.h"
+#include "meros/base/err.h"
+#include "meros/base/str.h"
+#include "meros/store/store.h"
+
+struct model_row { /* views live during the call that gives them */
+    int64_t model_no, version;
+    struct str id, kind, name, algorithm;
+    struct str params, features, metrics; /* JSON texts */
+    int64_t seed;
+    int64_t as_of, evaluated_at, trained_at, data_from, data_to, activated_at;
+    int64_t rows;
+    struct str row_hash, checksum; /* bytes */
+    struct str build, job_id;
+    struct str artifact; /* bytes; only for inserting */
+    int64_t artifact_bytes;
+    bool active;
+};
+typedef enum meros_code (*model_row_fn)(void *arg, const struct model_row *m, struct meros_err *err);
+
+/* Version and model_no are given by the database: the next version of (kind, name). Call within a transaction that holds
+ * the segmentation's row. */
+enum meros_code store_model_insert(struct store_conn *c, const struct model_row *m, int64_t *out_model_no,
+                                   int64_t *out_version, struct meros_err *err) MEROS_MUSTCHECK;
+/* The model that a job has stored already (a job taken over after its commit); NOT_FOUND otherwise. */
+enum meros_code store_model_get(struct store_conn *c, struct str id, model_row_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
+/* Newest first, older than model_no `before` (0: from the newest). kind absent: any. active < 0: any, else 0 or 1. */
+enum meros_code store_model_list(struct store_conn *c, struct str kind, int active, int64_t before, int64_t limit,
+                                 model_row_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
+/* Appends the artifact's bytes. */
+enum meros_code store_model_artifact(struct store_conn *c, int64_t model_no, struct buf *out, struct meros_err *err) MEROS_MUSTCHECK;
+/* Makes it the one active model of its (kind, name) and says so on channel "models". In a transaction that holds the
+ * segmentation's row; takes effect at its commit. */
+enum meros_code store_model_activate(struct store_conn *c, int64_t model_no, int64_t at, struct meros_err *err) MEROS_MUSTCHECK;
+/* NOT_FOUND; CONFLICT while it is active. */
+enum meros_code store_model_delete(struct store_conn *c, struct str id, struct meros_err *err) MEROS_MUSTCHECK;
+
+#endif

@@ -1,0 +1,58 @@
+/* Segmentations, the segments of their models, and memberships, all written set-wise. */
+#ifndef MEROS_STORE_SEGMENTS_H
+#define MEROS_STORE_SEGMENTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "meros/base/err.h"
+#include "meros/base/str.h"
+#include "meros/store/store.h"
+
+/* Makes the segmentation if it is new and locks its row until the transaction ends: changes of one segmentation follow
+ * one another. */
+enum meros_code store_segmentation_lock(struct store_conn *c, struct str name, int64_t *out_no, int64_t *out_next_segment,
+                                        struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code store_segmentation_set_next(struct store_conn *c, int64_t no, int64_t next_segment, struct meros_err *err) MEROS_MUSTCHECK;
+
+struct segment_row {
+    int64_t position;
+    struct str id, label, description;
+    int64_t size;
+    double share, revenue_share; /* revenue_share NaN: null */
+    struct str profile;          /* JSON text */
+};
+typedef enum meros_code (*segment_row_fn)(void *arg, const struct segment_row *s, struct meros_err *err);
+/* Replaces the segments of a model. */
+enum meros_code store_segments_write(struct store_conn *c, int64_t model_no, const struct segment_row *rows, size_t n,
+                                     struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code store_segments_read(struct store_conn *c, int64_t model_no, segment_row_fn fn, void *arg,
+                                    struct meros_err *err) MEROS_MUSTCHECK;
+/* The moment a model's customers were last judged at. */
+enum meros_code store_segments_evaluated(struct store_conn *c, int64_t model_no, int64_t at, struct meros_err *err) MEROS_MUSTCHECK;
+
+/* Streams (customer_no, segment_id) in the order of customer_no. */
+typedef enum meros_code (*membership_fn)(void *arg, int64_t customer_no, struct str segment_id, struct meros_err *err);
+enum meros_code store_memberships_read(struct store_conn *c, int64_t segmentation_no, membership_fn fn, void *arg,
+                                       struct meros_err *err) MEROS_MUSTCHECK;
+/* Makes the memberships of a segmentation exactly these: segment_ids[labels[i]] for customer_nos[i]. Who stays in a
+ * segment keeps `since`; who changes gets `at`. Customers erased meanwhile are left out. In the caller's transaction.
+ * *out_changed (may be NULL): how many moved, came or left. */
+enum meros_code store_memberships_write(struct store_conn *c, int64_t segmentation_no, int64_t at, const int64_t *customer_nos,
+                                        const int32_t *labels, size_t n, const struct str *segment_ids, int64_t *out_changed,
+                                        struct meros_err *err) MEROS_MUSTCHECK;
+
+/* Members in the order of customer_no, after `after` (0: from the first). */
+struct member_row {
+    int64_t customer_no, since;
+    struct str customer_id;
+};
+typedef void (*member_row_fn)(void *arg, const struct member_row *m);
+enum meros_code store_members_page(struct store_conn *c, struct str segmentation, struct str segment_id, int64_t after,
+                                   int64_t limit, member_row_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
+
+/* All memberships of some customers, for answering many at once. */
+typedef void (*membership_of_fn)(void *arg, int64_t customer_no, struct str segmentation, struct str segment_id, int64_t since);
+enum meros_code store_memberships_of(struct store_conn *c, const int64_t *customer_nos, size_t n, membership_of_fn fn, void *arg,
+                                     struct meros_err *err) MEROS_MUSTCHECK;
+
+#endif

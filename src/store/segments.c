@@ -1,0 +1,215 @@
+#include "meros/store/segments.h"
+
+#include <math.h>
+
+#include "store_priv.h"
+
+static const struct sql LOCK = {
+    "segmentation_lock",
+    "insert into segmentations (name) values ($1) on conflict (name) do update set name = excluded.name "
+    "returning segmentation_no, next_segment",
+    SQL_ROW};
+static const struct sql SET_NEXT = {
+    "segmentation_set_next", "update segmentations set next_segment = $2 where segmentation_no = $1", SQL_NOTHING};
+
+static const struct sql SEGMENTS_DELETE = {"segments_delete", "delete from segments where model_no = $1", SQL_NOTHING};
+static const struct sql SEGMENT_INSERT = {
+    "segment_insert",
+    "insert into segments (model_no, position, segment_id, label, description, size, share, revenue_share, profile) "
+    "values ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb)",
+    SQL_NOTHING};
+static const struct sql SEGMENTS_READ = {
+    "segments_read",
+    "select position, segment_id, label, description, size, share, revenue_share, profile from segments "
+    "where model_no = $1 order by position",
+    SQL_ROWS};
+static const struct sql EVALUATED = {
+    "segments_evaluated", "update models set evaluated_at = $2 where model_no = $1", SQL_NOTHING};
+
+/* COPY takes no parameters; the segmentation is passed as a setting of the transaction. */
+static const struct sql SET_SEGMENTATION = {
+    "memberships_set_segmentation", "select set_config('meros.segmentation', $1::bigint::text, true)", SQL_ROW};
+static const struct sql MEMBERSHIPS_OUT = {
+    "memberships_out",
+    "copy (select customer_no, segment_id from memberships "
+    "where segmentation_no = current_setting('meros.segmentation')::bigint order by customer_no) to stdout (format binary)",
+    SQL_ROWS};
+
+static const struct sql NEW_TABLE = {
+    "memberships_new_table",
+    "create temporary table new_memberships (customer_no bigint not null, segment_id text collate \"C\" not null) on commit drop",
+    SQL_NOTHING};
+static const struct sql NEW_IN = {
+    "memberships_new_in", "copy new_memberships (customer_no, segment_id) from stdin (format binary)", SQL_NOTHING};
+static const struct sql NEW_DROP = {"memberships_new_drop", "drop table new_memberships", SQL_NOTHING};
+/* A customer who was erased after the training read its data must not come back. */
+static const struct sql DROP_ERASED = {
+    "memberships_drop_erased",
+    "delete from new_memberships n where not exists (select from customers c where c.customer_no = n.customer_no)", SQL_NOTHING};
+static const struct sql LEAVE = {
+    "memberships_leave",
+    "delete from memberships m where m.segmentation_no = $1 "
+    "and not exists (select from new_memberships n where n.customer_no = m.customer_no)",
+    SQL_NOTHING};
+static const struct sql ENTER = {
+    "memberships_enter",
+    "insert into memberships as m (customer_no, segmentation_no, segment_id, since) "
+    "select n.customer_no, $1, n.segment_id, $2 from new_memberships n order by n.customer_no "
+    "on conflict (customer_no, segmentation_no) do update set segment_id = excluded.segment_id, since = excluded.since "
+    "where m.segment_id <> excluded.segment_id",
+    SQL_NOTHING};
+
+static const struct sql MEMBERS_PAGE = {
+    "members_page",
+    "select m.customer_no, c.customer_id, m.since from segmentations s "
+    "join memberships m on m.segmentation_no = s.segmentation_no join customers c on c.customer_no = m.customer_no "
+    "where s.name = $1 and m.segment_id = $2 and m.customer_no > $3 order by m.customer_no limit $4",
+    SQL_ROWS};
+static const struct sql MEMBERSHIPS_OF = {
+    "memberships_of",
+    "select m.customer_no, s.name, m.segment_id, m.since from memberships m "
+    "join segmentations s on s.segmentation_no = m.segmentation_no where m.customer_no = any($1)",
+    SQL_ROWS};
+
+enum meros_code store_segmentation_lock(struct store_conn *c, struct str name, int64_t *out_no, int64_t *out_next_segment,
+                                        struct meros_err *err)
+{
+    struct rows r;
+    enum meros_code rc = sql_exec(c, &LOCK, &r, err, P_TEXT(name));
+    if (rc != MEROS_OK) return rc;
+    *out_no = rows_int(&r, 0, 0);
+    *out_next_segment = rows_int(&r, 0, 1);
+    rows_done(&r);
+    return MEROS_OK;
+}
+
+enum meros_code store_segmentation_set_next(struct store_conn *c, int64_t no, int64_t next_segment, struct meros_err *err)
+{
+    return sql_exec(c, &SET_NEXT, NULL, err, P_INT(no), P_INT(next_segment));
+}
+
+enum meros_code store_segments_write(struct store_conn *c, int64_t model_no, const struct segment_row *rows, size_t n,
+                                     struct meros_err *err)
+{
+    enum meros_code rc = sql_exec(c, &SEGMENTS_DELETE, NULL, err, P_INT(model_no));
+    for (size_t i = 0; i < n && rc == MEROS_OK; i++) {
+        const struct segment_row *s = &rows[i];
+        rc = sql_exec(c, &SEGMENT_INSERT, NULL, err, P_INT(model_no), P_INT(s->position), P_TEXT(s->id), P_TEXT(s->label),
+                      P_TEXT(s->description), P_INT(s->size), P_NUM(s->share),
+                      isnan(s->revenue_share) ? P_NULL : P_NUM(s->revenue_share), P_TEXT(s->profile));
+    }
+    return rc;
+}
+
+enum meros_code store_segments_read(struct store_conn *c, int64_t model_no, segment_row_fn fn, void *arg, struct meros_err *err)
+{
+    struct rows r;
+    enum meros_code rc = sql_exec(c, &SEGMENTS_READ, &r, err, P_INT(model_no));
+    if (rc != MEROS_OK) return rc;
+    for (size_t i = 0; i < r.n && rc == MEROS_OK; i++) {
+        const struct segment_row s = {
+            .position = rows_int(&r, i, 0),
+            .id = rows_text(&r, i, 1),
+            .label = rows_text(&r, i, 2),
+            .description = rows_text(&r, i, 3),
+            .size = rows_int(&r, i, 4),
+            .share = rows_num(&r, i, 5),
+            .revenue_share = rows_num(&r, i, 6),
+            .profile = rows_text(&r, i, 7),
+        };
+        rc = fn(arg, &s, err);
+    }
+    rows_done(&r);
+    return rc;
+}
+
+enum meros_code store_segments_evaluated(struct store_conn *c, int64_t model_no, int64_t at, struct meros_err *err)
+{
+    return sql_exec(c, &EVALUATED, NULL, err, P_INT(model_no), P_TIME(at));
+}
+
+struct reading {
+    membership_fn fn;
+    void *arg;
+};
+
+static enum meros_code read_membership(void *arg, const struct copy_field *fields, int n, struct meros_err *err)
+{
+    const struct reading *r = arg;
+    (void)n;
+    return r->fn(r->arg, copy_int(&fields[0]), copy_text(&fields[1]), err);
+}
+
+enum meros_code store_memberships_read(struct store_conn *c, int64_t segmentation_no, membership_fn fn, void *arg,
+                                       struct meros_err *err)
+{
+    struct rows r;
+    enum meros_code rc = sql_exec(c, &SET_SEGMENTATION, &r, err, P_INT(segmentation_no));
+    if (rc != MEROS_OK) return rc;
+    rows_done(&r);
+    struct reading reading = {fn, arg};
+    return copy_out(c, &MEMBERSHIPS_OUT, read_membership, &reading, err);
+}
+
+static enum meros_code copy_new(struct store_conn *c, const int64_t *customer_nos, const int32_t *labels, size_t n,
+                                const struct str *segment_ids, struct meros_err *err)
+{
+    struct copy_in k;
+    enum meros_code rc = copy_in_begin(&k, c, &NEW_IN, err);
+    if (rc != MEROS_OK) return rc;
+    for (size_t i = 0; i < n && rc == MEROS_OK; i++) {
+        rc = copy_in_row(&k, 2, err);
+        if (rc != MEROS_OK) break;
+        copy_in_int8(&k, customer_nos[i]);
+        copy_in_text(&k, segment_ids[labels[i]]);
+    }
+    if (rc == MEROS_OK) return copy_in_end(&k, NULL, err);
+    copy_in_abort(&k);
+    return rc;
+}
+
+enum meros_code store_memberships_write(struct store_conn *c, int64_t segmentation_no, int64_t at, const int64_t *customer_nos,
+                                        const int32_t *labels, size_t n, const struct str *segment_ids, int64_t *out_changed,
+                                        struct meros_err *err)
+{
+    struct rows left = {0}, entered = {0};
+    enum meros_code rc = sql_exec0(c, &NEW_TABLE, NULL, err);
+    if (rc == MEROS_OK) rc = copy_new(c, customer_nos, labels, n, segment_ids, err);
+    if (rc == MEROS_OK) rc = sql_exec0(c, &DROP_ERASED, NULL, err);
+    if (rc == MEROS_OK) rc = sql_exec(c, &LEAVE, &left, err, P_INT(segmentation_no));
+    if (rc == MEROS_OK) rc = sql_exec(c, &ENTER, &entered, err, P_INT(segmentation_no), P_TIME(at));
+    if (rc == MEROS_OK && out_changed != NULL) *out_changed = left.affected + entered.affected;
+    rows_done(&left);
+    rows_done(&entered);
+    /* Dropped here and not only at commit: one transaction may write several segmentations. */
+    if (rc == MEROS_OK) rc = sql_exec0(c, &NEW_DROP, NULL, err);
+    return rc;
+}
+
+enum meros_code store_members_page(struct store_conn *c, struct str segmentation, struct str segment_id, int64_t after,
+                                   int64_t limit, member_row_fn fn, void *arg, struct meros_err *err)
+{
+    struct rows r;
+    enum meros_code rc =
+        sql_exec(c, &MEMBERS_PAGE, &r, err, P_TEXT(segmentation), P_TEXT(segment_id), P_INT(after), P_INT(limit));
+    if (rc != MEROS_OK) return rc;
+    for (size_t i = 0; i < r.n; i++) {
+        const struct member_row m = {
+            .customer_no = rows_int(&r, i, 0), .customer_id = rows_text(&r, i, 1), .since = rows_time(&r, i, 2)};
+        fn(arg, &m);
+    }
+    rows_done(&r);
+    return MEROS_OK;
+}
+
+enum meros_code store_memberships_of(struct store_conn *c, const int64_t *customer_nos, size_t n, membership_of_fn fn, void *arg,
+                                     struct meros_err *err)
+{
+    struct rows r;
+    enum meros_code rc = sql_exec(c, &MEMBERSHIPS_OF, &r, err, P_INTS(customer_nos, n));
+    if (rc != MEROS_OK) return rc;
+    for (size_t i = 0; i < r.n; i++)
+        fn(arg, rows_int(&r, i, 0), rows_text(&r, i, 1), rows_text(&r, i, 2), rows_time(&r, i, 3));
+    rows_done(&r);
+    return MEROS_OK;
+}
