@@ -24,8 +24,8 @@ struct store_config {
     int statement_timeout_ms; /* 0: 30000; long work raises it with store_set_timeout */
 };
 
-/* Connects once, so that a wrong URL shows at the start: INVALID, or UNAVAILABLE with the reason, for the operator. Later
- * failures only open the breaker. Starts one thread. */
+/* Succeeds also while the database is away: the breaker is then open and its thread probes. INVALID for a url that cannot
+ * be one. Starts one thread. */
 enum meros_code store_open(const struct store_config *config, struct store_pool **out, struct meros_err *err) MEROS_MUSTCHECK;
 void store_close(struct store_pool *p); /* all connections must be back; NULL is fine */
 enum meros_code store_acquire(struct store_pool *p, struct store_conn **out, struct meros_err *err) MEROS_MUSTCHECK;
