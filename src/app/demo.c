@@ -105,7 +105,7 @@ static enum meros_code load(struct client *client, const struct demo_shop *shop,
 /* Waits for a job, showing how far it is. */
 static enum meros_code follow(struct client *client, const char *id, const char *label, struct meros_err *err)
 {
-    char path[128];
+    char path[256];
     struct progress progress;
     enum meros_code rc = MEROS_OK;
     bool ended = false;

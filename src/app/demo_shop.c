@@ -21,13 +21,13 @@ struct archetype {
     double opens;    /* share of the monthly letters opened */
 };
 static const struct archetype archetypes[] = {
-    {0.17, HABIT_ALWAYS, 19, 2.2, 0.0, 0.03, 14, 0.55},  /* regulars */
-    {0.05, HABIT_ALWAYS, 15, 3.4, 0.9, 0.04, 12, 0.45},  /* big spenders */
-    {0.25, HABIT_ALWAYS, 4.5, 1.6, 0.0, 0.05, 7, 0.30},  /* now and then */
-    {0.08, HABIT_ALWAYS, 11, 2.6, -0.4, 0.32, 16, 0.50}, /* bargain hunters, who send much back */
+    {0.17, HABIT_ALWAYS, 19, 2.2, 0.0, 0.03, 9, 0.55},  /* regulars */
+    {0.05, HABIT_ALWAYS, 15, 3.4, 0.9, 0.04, 8, 0.45},  /* big spenders */
+    {0.25, HABIT_ALWAYS, 4.5, 1.6, 0.0, 0.05, 4, 0.30},  /* now and then */
+    {0.08, HABIT_ALWAYS, 11, 2.6, -0.4, 0.32, 11, 0.50}, /* bargain hunters, who send much back */
     {0.20, HABIT_ONCE, 1, 1.4, 0.0, 0.06, 3, 0.12},      /* came once */
-    {0.14, HABIT_LEFT, 11, 2.0, 0.0, 0.08, 10, 0.35},    /* left during the year */
-    {0.06, HABIT_NEW, 9, 1.7, 0.0, 0.04, 12, 0.50},      /* arrived in the last two months */
+    {0.14, HABIT_LEFT, 11, 2.0, 0.0, 0.08, 7, 0.35},    /* left during the year */
+    {0.06, HABIT_NEW, 9, 1.7, 0.0, 0.04, 8, 0.50},      /* arrived in the last two months */
     {0.05, HABIT_GIFTS, 3, 3.0, 0.3, 0.05, 3, 0.20},     /* come for presents */
 };
 enum { ARCHETYPES = sizeof archetypes / sizeof archetypes[0] };
@@ -191,7 +191,7 @@ static void review(struct life *l, int64_t at, size_t product)
 /* Looking around before buying, or instead of it: ends at `at`. */
 static void visit(struct life *l, int64_t at, unsigned month)
 {
-    unsigned views = 1 + poisson(&l->r, 1.6);
+    unsigned views = 1 + poisson(&l->r, 0.8);
     int64_t t = at - (int64_t)(60 + ml_rng_below(&l->r, 1500)) * TIME_SECOND;
     for (unsigned i = 0; i < views; i++) {
         size_t product = choose_product(l, month);
