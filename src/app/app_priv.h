@@ -58,9 +58,6 @@ int command_version(const struct invocation *in, struct config *config);
 
 /* --- data_dir (datadir.c) */
 enum meros_code datadir_make(const char *folder, struct meros_err *err) MEROS_MUSTCHECK;
-/* The lock that one service at a time holds on its folder; close(fd) lets go. CONFLICT when another has it. */
-enum meros_code datadir_lock(const char *folder, int *out_fd, struct meros_err *err) MEROS_MUSTCHECK;
-bool datadir_in_use(const char *folder);
 /* The first line of a file in it; NOT_FOUND when there is no such file. */
 enum meros_code datadir_read_line(const char *folder, const char *name, char *out, size_t cap, struct meros_err *err) MEROS_MUSTCHECK;
 /* The key in secret.key, made when there is none (*out_made). */
@@ -70,14 +67,13 @@ enum meros_code datadir_secret_key(const char *folder, unsigned char out[SEAL_KE
 /* --- the database and what stands on it (backend.c), for serve and for the commands that work without HTTP */
 struct backend {
     struct service svc;
-    int lock; /* on data_dir; -1 */
 };
 /* Libraries that want a word before the first thread. */
 enum meros_code backend_libraries(struct meros_err *err) MEROS_MUSTCHECK;
-/* Settings, secret key, the embedded PostgreSQL where no database_url is given, the pool. attach: use the cluster of a
+/* Settings, secret key, the embedded PostgreSQL where no database_url is given, the pool. attach: share the cluster of a
  * service that runs on the same data_dir; otherwise that is CONFLICT. */
 enum meros_code backend_open(struct backend *b, const struct config *config, bool attach, struct meros_err *err) MEROS_MUSTCHECK;
-void backend_close(struct backend *b); /* pool, cluster, lock; after all that stands on them is freed */
+void backend_close(struct backend *b); /* pool, cluster; after all that stands on them is freed */
 
 /* --- signals (signals.c): all are blocked in every thread; the main thread waits for them here */
 enum signal_event { SIGNAL_NOTHING, SIGNAL_STOP, SIGNAL_RELOAD };

@@ -1,7 +1,6 @@
 #include "app_priv.h"
 
 #include <limits.h>
-#include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -57,22 +56,13 @@ static enum meros_code settings_of(struct service_settings *s, const struct conf
 
 enum meros_code backend_open(struct backend *b, const struct config *config, bool attach, struct meros_err *err)
 {
-    char folder[PATH_MAX], url[PATH_MAX + 256] = "";
+    char url[CLUSTER_URL_MAX] = "";
     bool embedded = config->database_url[0] == '\0';
     enum meros_code rc;
     memset(b, 0, sizeof *b);
-    b->lock = -1;
     if ((rc = datadir_make(config->data_dir, err)) != MEROS_OK) goto out;
-    if (realpath(config->data_dir, folder) == NULL) {
-        rc = err_set(err, MEROS_INVALID, "cannot find data_dir \"%.300s\"", config->data_dir);
-        goto out;
-    }
-    if (embedded && attach) { /* beside a running service, or for as long as this command runs */
-        rc = cluster_attach(folder, &b->svc.cluster, url, sizeof url, err);
-    } else if (embedded) {
-        if ((rc = datadir_lock(folder, &b->lock, err)) != MEROS_OK) goto out;
-        rc = cluster_start(folder, &b->svc.cluster, url, sizeof url, err);
-    }
+    if (embedded)
+        rc = (attach ? cluster_attach : cluster_start)(config->data_dir, &b->svc.cluster, url, sizeof url, err);
     if (rc != MEROS_OK) goto out;
     if ((rc = settings_of(&b->svc.settings, config, err)) != MEROS_OK) goto out;
     struct store_config store = {
@@ -91,8 +81,6 @@ void backend_close(struct backend *b)
 {
     store_close(b->svc.store);
     cluster_stop(b->svc.cluster);
-    if (b->lock >= 0) close(b->lock);
     crypto_wipe(b->svc.settings.pii_key, sizeof b->svc.settings.pii_key);
     memset(b, 0, sizeof *b);
-    b->lock = -1;
 }

@@ -1,4 +1,4 @@
-/* The folder of everything on disk: made when missing, held by one service at a time, keeper of the secret key. */
+/* The folder of everything on disk: made when missing, keeper of the secret key. */
 #include "app_priv.h"
 
 #include <errno.h>
@@ -35,53 +35,6 @@ enum meros_code datadir_make(const char *folder, struct meros_err *err)
     if (access(folder, W_OK | X_OK) != 0)
         return err_set(err, MEROS_INVALID, "cannot write to data_dir \"%.300s\": %s", folder, strerror(errno));
     return MEROS_OK;
-}
-
-static enum meros_code open_lock(const char *folder, int *out_fd, struct meros_err *err)
-{
-    char path[4200];
-    enum meros_code rc = in_folder(folder, "meros.lock", path, sizeof path, err);
-    if (rc != MEROS_OK) return rc;
-    *out_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    return *out_fd >= 0 ? MEROS_OK : err_set(err, MEROS_INVALID, "cannot open \"%.300s\": %s", path, strerror(errno));
-}
-
-/* A lock of the open file rather than of the process: it can be asked about without being taken, so a command that only
- * looks is never in the way of a service that starts. */
-enum meros_code datadir_lock(const char *folder, int *out_fd, struct meros_err *err)
-{
-    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    char text[32] = "";
-    int fd;
-    enum meros_code rc = open_lock(folder, &fd, err);
-    if (rc != MEROS_OK) return rc;
-    if (fcntl(fd, F_OFD_SETLK, &whole) != 0) {
-        ssize_t n = pread(fd, text, sizeof text - 1, 0);
-        text[n > 0 ? strcspn(text, "\n") : 0] = '\0';
-        close(fd);
-        return err_set(err, MEROS_CONFLICT,
-                       "another meros (process %s) runs on data_dir \"%.200s\"; stop it, or give this one its own with --data-dir",
-                       text, folder);
-    }
-    int n = snprintf(text, sizeof text, "%d\n", (int)getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n) {
-        rc = err_set(err, MEROS_INVALID, "cannot write to data_dir \"%.200s\": %s", folder, strerror(errno));
-        close(fd);
-        return rc;
-    }
-    *out_fd = fd;
-    return MEROS_OK;
-}
-
-bool datadir_in_use(const char *folder)
-{
-    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    struct stat st;
-    int fd;
-    if (stat(folder, &st) != 0 || open_lock(folder, &fd, NULL) != MEROS_OK) return false;
-    bool held = fcntl(fd, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
-    close(fd);
-    return held;
 }
 
 enum meros_code datadir_read_line(const char *folder, const char *name, char *out, size_t cap, struct meros_err *err)

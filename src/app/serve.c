@@ -335,7 +335,6 @@ int command_serve(const struct invocation *in, struct config *config)
         .invocation = in,
         .config = config,
         .started_ns = clock_mono_ns(),
-        .backend.lock = -1,
         .lock = PTHREAD_MUTEX_INITIALIZER,
         .wake = PTHREAD_COND_INITIALIZER,
     };
