@@ -141,10 +141,15 @@ STORE_TESTS := $(sort $(wildcard tests/store/*.c))
 HTTP_TESTS  := $(sort $(wildcard tests/http/*.c))
 $(OUT)/tests/store: $(STORE_TESTS) $(SUPPORT) $(wildcard tests/support/*.h) $(call ALL_LIBS,app $(USES_app)) $(OUT)/flags
 	@mkdir -p $(@D)
-	$(SAY) LD $@ && $(CC) $(TEST_CPPFLAGS) -Ibuild/include/app $(POSTGRES_INCLUDE) $(TEST_CFLAGS) $(LDFLAGS) -o $@ $(STORE_TESTS) $(SUPPORT) -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group -lcriterion -lyaml $(call EXT_LIBS,app $(USES_app))
+	$(SAY) LD $@ && $(CC) $(TEST_CPPFLAGS) -Ibuild/include/app -Isrc/store $(POSTGRES_INCLUDE) $(TEST_CFLAGS) $(LDFLAGS) -o $@ $(STORE_TESTS) $(SUPPORT) -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group -lcriterion -lyaml $(call EXT_LIBS,app $(USES_app))
 $(OUT)/tests/http: $(HTTP_TESTS) $(SUPPORT) $(wildcard tests/support/*.h) $(OUT)/meros $(OUT)/flags
 	@mkdir -p $(@D)
 	$(SAY) LD $@ && $(CC) $(TEST_CPPFLAGS) -Ibuild/include/app $(POSTGRES_INCLUDE) $(TEST_CFLAGS) $(LDFLAGS) -o $@ $(HTTP_TESTS) $(SUPPORT) -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group -lcriterion -lyaml $(call EXT_LIBS,app $(USES_app))
+
+# sql/schema.sql: what all migrations together make, as pg_dump writes it. A test fails when it is stale.
+schema: $(OUT)/tests/store
+	MEROS_WRITE_SCHEMA=sql/schema.sql $(OUT)/tests/store --filter 'schema/*' >/dev/null
+.PHONY: schema
 
 # Thread tests are plain programs: criterion cannot run under ThreadSanitizer.
 THREAD_TESTS := $(sort $(wildcard tests/threads/*.c))
