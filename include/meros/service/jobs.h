@@ -86,13 +86,15 @@ enum meros_code jobs_list(struct service *svc, int state, struct str kind, int64
                           void *arg, struct meros_err *err) MEROS_MUSTCHECK;
 /* A queued job is cancelled at once; a running one is asked to stop. CONFLICT if it has ended. *out_state: after. */
 enum meros_code jobs_cancel(struct service *svc, struct str id, enum job_state *out_state, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code jobs_count(struct service *svc, int64_t out[JOB_STATE_COUNT], struct meros_err *err) MEROS_MUSTCHECK;
 /* Waits until the job has ended (for commands); CANCELLED when keep_going says no. fn sees each change. */
 enum meros_code jobs_wait(struct service *svc, struct str id, job_seen_fn fn, void *arg, bool (*keep_going)(void *arg),
                           struct meros_err *err) MEROS_MUSTCHECK;
 
-/* Following a job without a thread of one's own: fn is called by the watcher thread with the job at first, whenever it
- * changed, and with NULL every 15 s of silence, until it returns false; after the job's end it is called no more. It is
- * called a last time with ended = true in every case, and must then let go of `arg`. fn must not block. */
+/* Following a job without a thread of one's own: the watcher thread calls fn with the job at first and whenever it
+ * changed, and about twice a second with NULL (a chance to see whether anybody still listens), until fn returns false or
+ * the job has ended. The last call, always made exactly once, has ended = true and NULL or the ended job: fn must let go
+ * of `arg` then. fn must not block. On failure fn is never called. */
 typedef bool (*job_watch_fn)(void *arg, const struct job *job, bool ended);
 enum meros_code jobs_watch(struct service *svc, struct str id, job_watch_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
 

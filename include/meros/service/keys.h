@@ -50,7 +50,7 @@ typedef void (*key_seen_fn)(void *arg, const struct key_info *key);
 /* Oldest first, after key_no `after`; revoked ones too. */
 enum meros_code keys_list(struct service *svc, int64_t after, int64_t limit, key_seen_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code keys_get(struct service *svc, struct str id, key_seen_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
-/* NOT_FOUND; revoking a revoked key is fine. CONFLICT for the last active admin key. */
+/* NOT_FOUND; revoking a revoked key is fine. */
 enum meros_code keys_revoke(struct service *svc, struct str id, struct meros_err *err) MEROS_MUSTCHECK;
 
 /* Who holds this key. With may_block false never touches the database: *out_would_block says that only it can tell.
