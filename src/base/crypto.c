@@ -36,6 +36,23 @@ void crypto_wipe(void *p, size_t n)
     sodium_memzero(p, n);
 }
 
+_Static_assert(sizeof(struct crypto_hasher) >= sizeof(crypto_generichash_state), "room for the state");
+
+void crypto_hasher_init(struct crypto_hasher *h, const unsigned char key[SEAL_KEY_BYTES])
+{
+    crypto_generichash_init((crypto_generichash_state *)(void *)h->state, key, SEAL_KEY_BYTES, SHA256_BYTES);
+}
+
+void crypto_hasher_update(struct crypto_hasher *h, const void *p, size_t n)
+{
+    crypto_generichash_update((crypto_generichash_state *)(void *)h->state, p, n);
+}
+
+void crypto_hasher_final(struct crypto_hasher *h, unsigned char out[SHA256_BYTES])
+{
+    crypto_generichash_final((crypto_generichash_state *)(void *)h->state, out, SHA256_BYTES);
+}
+
 struct crypto_hash128 crypto_hash128(const void *p, size_t n)
 {
     struct crypto_hash128 h;

@@ -19,6 +19,14 @@ void crypto_hmac_sha256(const void *key, size_t key_n, const void *p, size_t n, 
 bool crypto_equal(const void *a, const void *b, size_t n); /* in constant time */
 void crypto_wipe(void *p, size_t n);
 
+/* A keyed digest (BLAKE2b-256) of what comes in pieces: the pieces' borders do not matter. */
+struct crypto_hasher {
+    _Alignas(64) unsigned char state[512];
+};
+void crypto_hasher_init(struct crypto_hasher *h, const unsigned char key[SEAL_KEY_BYTES]);
+void crypto_hasher_update(struct crypto_hasher *h, const void *p, size_t n);
+void crypto_hasher_final(struct crypto_hasher *h, unsigned char out[SHA256_BYTES]);
+
 /* 128 bits of BLAKE2b: the identity of something by its content. */
 struct crypto_hash128 {
     unsigned char bytes[16];

@@ -140,6 +140,9 @@ int64_t http_query_time(const struct http_request *req, const char *name, int64_
  * (gzip) or CANCELLED (client gone) otherwise. */
 enum meros_code http_body_read(struct http_request *req, char *to, size_t cap, size_t *out_n, struct meros_err *err) MEROS_MUSTCHECK;
 
+/* fn sees every piece that http_body_read gives out from now on; NULL ends it. */
+void http_body_tap(struct http_request *req, void (*fn)(void *arg, const char *p, size_t n), void *arg);
+
 /* --- what a handler answers; copies what it is given unless said otherwise */
 void http_reply_header(struct http_request *req, const char *name, const char *value); /* before the reply */
 void http_reply_json(struct http_request *req, int status, struct buf *json); /* takes over the buffer's memory */

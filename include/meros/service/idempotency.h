@@ -11,7 +11,7 @@
 #include "meros/base/str.h"
 #include "meros/service/service.h"
 
-enum { IDEMPOTENCY_KEY_MAX = 255, IDEMPOTENCY_BODY_MAX = 256 * 1024, IDEMPOTENCY_REF_CAP = 72 };
+enum { IDEMPOTENCY_KEY_MAX = 255, IDEMPOTENCY_BODY_MAX = 1 << 20, IDEMPOTENCY_REF_CAP = 72 };
 
 struct idempotent {
     char ref[IDEMPOTENCY_REF_CAP]; /* names (key, route, Idempotency-Key): pass it on as `once` of what is created */
@@ -29,6 +29,8 @@ enum meros_code idempotency_start(struct service *svc, struct meros_err *err) ME
 void idempotency_free(struct service *svc);
 
 bool idempotency_key_valid(struct str key); /* 1 to 255 visible ASCII characters */
+/* The name of (key, route, Idempotency-Key). */
+void idempotency_ref(const char *principal, const char *route, struct str key, char out[IDEMPOTENCY_REF_CAP]);
 /* CONFLICT (with retry_after) while another request with this key is under way. */
 enum meros_code idempotency_begin(struct service *svc, const char *principal, const char *route, struct str key,
                                   struct idempotent *out, struct meros_err *err) MEROS_MUSTCHECK;

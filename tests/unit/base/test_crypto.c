@@ -150,3 +150,27 @@ Test(crypto, base64_standard_with_padding)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         cr_assert_not(base64_decode_standard(str_of(bad[i]), back, sizeof back, &got), "%s", bad[i]);
 }
+
+Test(crypto, a_digest_of_pieces_does_not_depend_on_their_borders)
+{
+    unsigned char key[SEAL_KEY_BYTES] = {1, 2, 3}, whole[SHA256_BYTES], pieces[SHA256_BYTES], other[SHA256_BYTES];
+    char text[1000];
+    struct crypto_hasher h;
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)(i * 7);
+    crypto_hasher_init(&h, key);
+    crypto_hasher_update(&h, text, sizeof text);
+    crypto_hasher_final(&h, whole);
+    crypto_hasher_init(&h, key);
+    for (size_t at = 0, n; at < sizeof text; at += n) {
+        n = at % 37 + 1 < sizeof text - at ? at % 37 + 1 : sizeof text - at;
+        crypto_hasher_update(&h, text + at, n);
+    }
+    crypto_hasher_final(&h, pieces);
+    cr_assert(memcmp(whole, pieces, sizeof whole) == 0);
+    key[0] ^= 1;
+    crypto_hasher_init(&h, key);
+    crypto_hasher_update(&h, text, sizeof text);
+    crypto_hasher_final(&h, other);
+    cr_assert(memcmp(whole, other, sizeof whole) != 0, "another key gives another digest");
+}

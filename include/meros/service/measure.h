@@ -1,0 +1,9 @@
+/* What the service measures at the moment of asking, into the gauges of base/counters.h: the pool and the jobs. */
+#ifndef MEROS_SERVICE_MEASURE_H
+#define MEROS_SERVICE_MEASURE_H
+
+#include "meros/service/service.h"
+
+void service_measure(struct service *svc); /* may ask the database; does not wait for one that is away */
+
+#endif

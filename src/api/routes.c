@@ -1,0 +1,37 @@
+/* The table of routes: a resource joins by being listed here. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include "api_priv.h"
+
+static const struct http_route *const resources[] = {
+    api_health_routes, api_metrics_routes, api_openapi_routes, api_keys_routes, api_jobs_routes,
+};
+
+static struct http_route *all;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void build(void)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof resources / sizeof resources[0]; i++) {
+        for (const struct http_route *r = resources[i]; r->pattern != NULL; r++)
+            n++;
+    }
+    all = calloc(n + 1, sizeof *all);
+    if (all == NULL) { /* before anything runs: there is nobody to tell but whoever started us */
+        fputs("no memory for the table of routes\n", stderr);
+        abort();
+    }
+    n = 0;
+    for (size_t i = 0; i < sizeof resources / sizeof resources[0]; i++) {
+        for (const struct http_route *r = resources[i]; r->pattern != NULL; r++)
+            all[n++] = *r;
+    }
+}
+
+const struct http_route *api_routes(void)
+{
+    pthread_once(&once, build);
+    return all;
+}

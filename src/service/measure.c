@@ -1,0 +1,58 @@
+#include "meros/service/measure.h"
+
+#include "meros/base/counters.h"
+#include "meros/service/jobs.h"
+#include "meros/service/listener.h"
+#include "meros/store/store.h"
+
+static struct metric_family jobs = {
+    .name = "meros_jobs", .help = "Jobs in the queue's table by state.", .kind = METRIC_GAUGE, .labels = {"state"}};
+static struct metric_family pool = {
+    .name = "meros_db_connections", .help = "Connections of the pool.", .kind = METRIC_GAUGE, .labels = {"state"}};
+static struct metric_family waiting = {
+    .name = "meros_db_waiting", .help = "Threads that wait for a connection.", .kind = METRIC_GAUGE};
+static struct metric_family acquired = {
+    .name = "meros_db_acquired_total", .help = "Connections handed out.", .kind = METRIC_COUNTER};
+static struct metric_family timeouts = {
+    .name = "meros_db_acquire_timeouts_total", .help = "Waits for a connection that ended without one.", .kind = METRIC_COUNTER};
+static struct metric_family failures = {
+    .name = "meros_db_connect_failures_total", .help = "Attempts to connect that failed.", .kind = METRIC_COUNTER};
+static struct metric_family up = {
+    .name = "meros_db_up", .help = "1 if the database has answered within the last seconds.", .kind = METRIC_GAUGE};
+
+static void set(struct metric_family *family, const char *label, double v)
+{
+    metric_set(metric(family, (const char *const[]){label}), v);
+}
+
+static void measure_store(struct service *svc)
+{
+    struct store_stats s;
+    struct health h;
+    store_pool_stats(svc->store, &s);
+    set(&pool, "open", s.open);
+    set(&pool, "idle", s.idle);
+    set(&waiting, NULL, s.waiting);
+    set(&acquired, NULL, (double)s.acquired);
+    set(&timeouts, NULL, (double)s.timeouts);
+    set(&failures, NULL, (double)s.connect_failures);
+    health_now(svc, &h);
+    set(&up, NULL, h.database);
+}
+
+/* While the database is away the last known counts stand; meros_db_up tells. */
+static void measure_jobs(struct service *svc)
+{
+    struct meros_err err = MEROS_ERR_INIT;
+    int64_t n[JOB_STATE_COUNT];
+    if (!svc->up || !store_available(svc->store) || jobs_count(svc, n, &err) != MEROS_OK)
+        return;
+    for (int i = 0; i < JOB_STATE_COUNT; i++)
+        set(&jobs, job_state_words[i], (double)n[i]);
+}
+
+void service_measure(struct service *svc)
+{
+    measure_store(svc);
+    measure_jobs(svc);
+}
