@@ -1,4 +1,4 @@
-/* The kernels of k-means for three kinds of machine, and the choice among them at run time. */
+/* The kernels of k-means and of the silhouette for three kinds of machine, and the choice among them at run time. */
 #include "kmeans_priv.h"
 
 #include <math.h>
@@ -45,6 +45,10 @@ static inline __attribute__((always_inline)) km_v4f v4_where(km_v4i m, km_v4f a,
 {
     return (km_v4f)((m & (km_v4i)a) | (~m & (km_v4i)b));
 }
+static inline __attribute__((always_inline)) km_v4f v4_sqrt(km_v4f a)
+{
+    return (km_v4f){sqrtf(a[0]), sqrtf(a[1]), sqrtf(a[2]), sqrtf(a[3])};
+}
 static inline __attribute__((always_inline)) uint32_t v4i_differ(km_v4i a, km_v4i b)
 {
     km_v4i m = a != b;
@@ -62,6 +66,7 @@ static inline __attribute__((always_inline)) uint32_t v4i_differ(km_v4i a, km_v4
 #define v_set1(s) ((km_v4f){(s), (s), (s), (s)})
 #define v_fma(a, b, c) ((a) * (b) + (c))
 #define v_sub(a, b) ((a) - (b))
+#define v_sqrt(a) v4_sqrt(a)
 #define v_min(a, b) v4_where((a) < (b), (a), (b))
 #define vi_load(p) v4i_load(p)
 #define vi_store(p, v) v4i_store((p), (v))
@@ -85,6 +90,7 @@ static inline __attribute__((always_inline)) uint32_t v4i_differ(km_v4i a, km_v4
 #undef v_set1
 #undef v_fma
 #undef v_sub
+#undef v_sqrt
 #undef v_min
 #undef vi_load
 #undef vi_store
@@ -92,7 +98,8 @@ static inline __attribute__((always_inline)) uint32_t v4i_differ(km_v4i a, km_v4
 #undef v_take_greater
 #undef vi_differ
 
-static const struct km_kernel portable = {"portable", 8, 6, assign_portable, try_seeds_portable, add_seed_portable};
+static const struct km_kernel portable = {"portable", 8, 6, assign_portable, try_seeds_portable, add_seed_portable,
+                                     distance_sums_portable};
 
 #ifdef __x86_64__
 #include <immintrin.h>
@@ -108,6 +115,7 @@ static const struct km_kernel portable = {"portable", 8, 6, assign_portable, try
 #define v_set1(s) _mm256_set1_ps(s)
 #define v_fma(a, b, c) _mm256_fmadd_ps((a), (b), (c))
 #define v_sub(a, b) _mm256_sub_ps((a), (b))
+#define v_sqrt(a) _mm256_sqrt_ps(a)
 #define v_min(a, b) _mm256_min_ps((a), (b))
 #define vi_load(p) _mm256_loadu_si256((const __m256i *)(p))
 #define vi_store(p, v) _mm256_storeu_si256((__m256i *)(p), (v))
@@ -133,6 +141,7 @@ static const struct km_kernel portable = {"portable", 8, 6, assign_portable, try
 #undef v_set1
 #undef v_fma
 #undef v_sub
+#undef v_sqrt
 #undef v_min
 #undef vi_load
 #undef vi_store
@@ -140,7 +149,8 @@ static const struct km_kernel portable = {"portable", 8, 6, assign_portable, try
 #undef v_take_greater
 #undef vi_differ
 
-static const struct km_kernel avx2 = {"avx2", 16, 6, assign_avx2, try_seeds_avx2, add_seed_avx2};
+static const struct km_kernel avx2 = {"avx2", 16, 6, assign_avx2, try_seeds_avx2, add_seed_avx2,
+                                     distance_sums_avx2};
 
 #define KM(name) name##_avx512
 #define KM_TARGET __attribute__((target("avx512f,avx512dq,avx512vl")))
@@ -153,6 +163,7 @@ static const struct km_kernel avx2 = {"avx2", 16, 6, assign_avx2, try_seeds_avx2
 #define v_set1(s) _mm512_set1_ps(s)
 #define v_fma(a, b, c) _mm512_fmadd_ps((a), (b), (c))
 #define v_sub(a, b) _mm512_sub_ps((a), (b))
+#define v_sqrt(a) _mm512_sqrt_ps(a)
 #define v_min(a, b) _mm512_min_ps((a), (b))
 #define vi_load(p) _mm512_loadu_si512(p)
 #define vi_store(p, v) _mm512_storeu_si512((p), (v))
@@ -166,7 +177,8 @@ static const struct km_kernel avx2 = {"avx2", 16, 6, assign_avx2, try_seeds_avx2
 #define vi_differ(a, b) ((uint32_t)_mm512_cmpneq_epi32_mask((a), (b)))
 #include "kmeans_kernel.inc"
 
-static const struct km_kernel avx512 = {"avx512", 32, 12, assign_avx512, try_seeds_avx512, add_seed_avx512};
+static const struct km_kernel avx512 = {"avx512", 32, 12, assign_avx512, try_seeds_avx512, add_seed_avx512,
+                                     distance_sums_avx512};
 #endif
 
 static const struct km_kernel *forced;

@@ -38,6 +38,10 @@ struct km_kernel {
                       double out_sums[KM_SEED_TILE]);
     /* closest = min(closest, distance^2 to the centre). Returns its sum. Padding rows have 0 and keep it. */
     double (*add_seed)(const float *x, size_t g0, size_t g1, size_t d, const float *centre, float *closest);
+
+    /* For the silhouette: out_sums[t] = sum of the distances (not squared) of `rows` packed rows to each of KM_SEED_TILE
+     * rows `from` (d, KM_SEED_TILE). */
+    void (*distance_sums)(const float *x, size_t rows, size_t d, const float *from, double out_sums[KM_SEED_TILE]);
 };
 const struct km_kernel *km_kernel_best(void); /* of this machine, or the forced one */
 
