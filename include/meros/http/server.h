@@ -35,9 +35,11 @@ enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_
 enum http_body { HTTP_BODY_NONE, HTTP_BODY_BUFFERED, HTTP_BODY_STREAM };
 enum {
     HTTP_INLINE = 1,       /* the handler never blocks: run it on the HTTP thread */
-    HTTP_PUBLIC = 2,       /* no key needed */
+    HTTP_PUBLIC = 2,       /* no key needed; with scopes besides, http_principal() tells who sent a valid one */
     HTTP_BASIC_AUTH = 4,   /* also takes HTTP Basic with the key as user name */
-    HTTP_BODY_OPTIONAL = 8 /* an empty body is allowed on a BUFFERED route */
+    HTTP_BODY_OPTIONAL = 8, /* an empty body is allowed on a BUFFERED route */
+    HTTP_SLOW = 16         /* the handler may take as long as the client likes (exports, waiting): it gets a thread of a
+                              second, growing pool, so that it keeps no I/O worker. STREAM routes are so by themselves */
 };
 
 enum http_param_kind {
@@ -155,17 +157,21 @@ struct str http_replied_body(const struct http_request *req);
 struct str http_replied_type(const struct http_request *req);
 struct str http_replied_header(const struct http_request *req, const char *name);
 
-/* --- answering later */
+/* --- answering later. http_defer() before the request is shown to whoever will complete it. A handler that deferred and
+ * returns an error says that nobody else will complete it: the server then does. */
 void http_defer(struct http_request *req);
 /* rc and err as a handler would return them; err may be NULL when rc is OK. */
 void http_complete(struct http_request *req, enum meros_code rc, const struct meros_err *err);
 
 /* --- answering bit by bit (server-sent events, exports): replies 200 with a body that ends at http_stream_end() */
-struct http_stream *http_reply_stream(struct http_request *req, const char *content_type);
+struct http_stream *http_reply_stream(struct http_request *req, const char *content_type); /* NULL: no memory; the
+                                                  handler returns an error as usual */
 /* Queues bytes. False when the client is gone or further than 1 MiB behind (a slow reader is cut): stop sending.
  * wait true: block until there is room instead (for exports, on an I/O worker). */
 bool http_stream_send(struct http_stream *s, const char *p, size_t n, bool wait);
 bool http_stream_alive(struct http_stream *s);
 void http_stream_end(struct http_stream *s); /* always, exactly once, also when not alive */
+void http_stream_abort(struct http_stream *s); /* instead of _end: cuts the connection, so that the client sees that the
+                                                  body is not complete */
 
 #endif
