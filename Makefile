@@ -193,7 +193,7 @@ check-layers: $(foreach l,$(LAYERS),$(INC_$(l)))
 run:
 	@sh .ci/install build run
 	@$(MAKE) --no-print-directory -j$$(nproc) build/meros
-	@sh .ci/run-demo
+	@$(if $(PORT),MEROS_PORT=$(PORT)) sh .ci/run-demo
 
 # --- bench
 BENCH_SRC := $(sort $(wildcard tests/bench/*.c))

@@ -49,7 +49,7 @@ static void *reader(void *arg)
             uint64_t stamp = s->models[0].model->seed;
             float raw[FEATURE_COUNT] = {0};
             for (size_t i = 0; i < s->n_models; i++) {
-                char name[8];
+                char name[32];
                 snprintf(name, sizeof name, "name%zu", i);
                 if (s->models[i].model->seed != stamp || strcmp(s->models[i].model->name, name) != 0 ||
                     segment_model_assign(s->models[i].model, raw, NULL) != RFM_NO_PURCHASES)
