@@ -338,7 +338,6 @@ int command_serve(const struct invocation *in, struct config *config)
         .lock = PTHREAD_MUTEX_INITIALIZER,
         .wake = PTHREAD_COND_INITIALIZER,
     };
-    char where[128];
     log_configure((enum log_level)config->log_level, (enum log_format)config->log_format);
     signals_block();
     raise_open_files();
@@ -349,7 +348,6 @@ int command_serve(const struct invocation *in, struct config *config)
         log_error("start.failed", KV("detail", err.detail));
         complain_err(&err);
     } else {
-        log_info("listening", KV("address", address(&a, where, sizeof where)));
         for (enum signal_event event = SIGNAL_NOTHING; event != SIGNAL_STOP;) {
             event = signals_wait(3600 * 1000);
             if (event == SIGNAL_RELOAD) reload(&a);

@@ -143,6 +143,8 @@ struct http_request {
     struct gunzip *gunzip;       /* of a streamed body */
     char *gz_in;                 /* raw bytes not yet decoded: gz_at of gz_n */
     size_t gz_at, gz_n;
+    void (*tap)(void *arg, const char *p, size_t n); /* sees what http_body_read gives out; may be NULL */
+    void *tap_arg;
 
     /* Under `lock` */
     pthread_mutex_t lock;

@@ -89,7 +89,15 @@ static enum meros_code read_gzip(struct http_request *r, char *to, size_t cap, s
 enum meros_code http_body_read(struct http_request *req, char *to, size_t cap, size_t *out_n, struct meros_err *err)
 {
     if (req->in == NULL || cap == 0) return err_set(err, MEROS_INTERNAL, "This route's body is not streamed.");
-    return req->gzip_body ? read_gzip(req, to, cap, out_n, err) : read_raw(req, to, cap, out_n, err);
+    enum meros_code rc = req->gzip_body ? read_gzip(req, to, cap, out_n, err) : read_raw(req, to, cap, out_n, err);
+    if (rc == MEROS_OK && *out_n > 0 && req->tap != NULL) req->tap(req->tap_arg, to, *out_n);
+    return rc;
+}
+
+void http_body_tap(struct http_request *req, void (*fn)(void *arg, const char *p, size_t n), void *arg)
+{
+    req->tap = fn;
+    req->tap_arg = arg;
 }
 
 /* --- out */
