@@ -129,7 +129,7 @@ define unit_rules
 UNIT_$(1) := $$(sort $$(wildcard tests/unit/$(1)/*.c))
 $$(OUT)/tests/unit_$(1): $$(UNIT_$(1)) $$(wildcard tests/support/unit*.[ch]) $$(call ALL_LIBS,$(1) $$(USES_$(1))) $$(OUT)/flags
 	@mkdir -p $$(@D)
-	$$(SAY) LD $$@ && $$(CC) $$(TEST_CPPFLAGS) -Ibuild/include/$(1) -Isrc/$(1) $$(TEST_CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.c,$$^) -Wl,--start-group $$(call ALL_LIBS,$(1) $$(USES_$(1))) -Wl,--end-group -lcriterion $$(call EXT_LIBS,$(1) $$(USES_$(1))) $$(TESTLIBS_$(1))
+	$$(SAY) LD $$@ && $$(CC) $$(TEST_CPPFLAGS) -Ibuild/include/$(1) -Isrc/$(1) $$(if $$(filter store,$(1)),$$(POSTGRES_INCLUDE)) $$(TEST_CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.c,$$^) -Wl,--start-group $$(call ALL_LIBS,$(1) $$(USES_$(1))) -Wl,--end-group -lcriterion $$(call EXT_LIBS,$(1) $$(USES_$(1))) $$(TESTLIBS_$(1))
 endef
 TESTLIBS_http := -lcurl
 $(foreach l,$(LAYERS),$(eval $(call unit_rules,$(l))))
@@ -156,7 +156,7 @@ THREAD_TESTS := $(sort $(wildcard tests/threads/*.c))
 THREAD_BINS  := $(THREAD_TESTS:tests/threads/%.c=$(OUT)/tests/threads_%)
 $(OUT)/tests/threads_%: tests/threads/%.c $(call ALL_LIBS,app $(USES_app)) $(OUT)/flags
 	@mkdir -p $(@D)
-	$(SAY) LD $@ && $(CC) $(TEST_CPPFLAGS) -Ibuild/include/app $(TEST_CFLAGS) $(LDFLAGS) -o $@ $< -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group $(call EXT_LIBS,app $(USES_app))
+	$(SAY) LD $@ && $(CC) $(TEST_CPPFLAGS) -Ibuild/include/app $(POSTGRES_INCLUDE) $(TEST_CFLAGS) $(LDFLAGS) -o $@ $< -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group $(call EXT_LIBS,app $(USES_app))
 
 # Fuzz targets: tests/fuzz/<name>.c defines LLVMFuzzerTestOneInput; `make test` replays tests/fuzz/corpus/<name>/*.
 FUZZ_TESTS := $(filter-out tests/fuzz/replay.c,$(sort $(wildcard tests/fuzz/*.c)))
