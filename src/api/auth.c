@@ -15,7 +15,8 @@ enum meros_code api_auth(void *ctx, struct str key, bool may_block, bool *out_wo
     enum meros_code rc = keys_check(ctx, key, may_block, out_would_block, id, &scopes, err);
     if (rc != MEROS_OK)
         return rc;
-    *out = (struct http_principal){.scopes = scopes};
+    /* admin is let in everywhere: whatever scope a route asks for, it has */
+    *out = (struct http_principal){.scopes = scopes & KEY_ADMIN ? KEY_SCOPES_ALL : scopes};
     _Static_assert(sizeof out->key_id >= KEY_ID_CAP, "room for the id of a key");
     memcpy(out->key_id, id, KEY_ID_CAP);
     return MEROS_OK;

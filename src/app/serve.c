@@ -345,8 +345,8 @@ int command_serve(const struct invocation *in, struct config *config)
              KV("database", config->database_url[0] ? "external" : "embedded"), KV("data_dir", config->data_dir));
     bool started = start(&a, &err) == MEROS_OK;
     if (!started) {
-        log_error("start.failed", KV("detail", err.detail));
-        complain_err(&err);
+        if (isatty(STDERR_FILENO)) complain_err(&err); /* for a person in words, for a collector as a line like the others */
+        else log_error("start.failed", KV("detail", err.detail));
     } else {
         for (enum signal_event event = SIGNAL_NOTHING; event != SIGNAL_STOP;) {
             event = signals_wait(3600 * 1000);
@@ -357,7 +357,7 @@ int command_serve(const struct invocation *in, struct config *config)
     }
     bool clean = stop(&a);
     if (a.reloaded) config_done(&a.latest);
-    log_info("stopped", KV_B("clean", clean));
+    if (started) log_info("stopped", KV_B("clean", clean));
     bool ok = started && !a.failed;
     if (!clean) _exit(ok ? EXIT_OK : EXIT_FAILED);
     return ok ? EXIT_OK : EXIT_FAILED;

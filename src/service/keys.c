@@ -10,7 +10,7 @@
 #include "meros/service/listener.h"
 #include "meros/store/keys.h"
 
-enum { RELOAD_SECONDS = 10, USED_SECONDS = 60, KEY_RANDOM_BYTES = 32, BOOTSTRAP_MIN = 16, BOOTSTRAP_MAX = 512, LIST_MAX = 100000 };
+enum { RELOAD_SECONDS = 10, USED_SECONDS = 60, KEY_RANDOM_BYTES = 32, BOOTSTRAP_WEAK = 16, BOOTSTRAP_MAX = 512, LIST_MAX = 100000 };
 
 const char *const key_scope_words[] = {"ingest", "read", "recommend", "train", "privacy", "admin", NULL};
 
@@ -156,11 +156,13 @@ static enum meros_code bootstrap(struct service *svc, const char *text, struct m
     unsigned char hash[SHA256_BYTES], random[6];
     char id[KEY_ID_CAP] = "key_";
     struct store_conn *c = NULL;
-    bool visible = n >= BOOTSTRAP_MIN && n <= BOOTSTRAP_MAX;
+    bool visible = n <= BOOTSTRAP_MAX;
     for (size_t i = 0; i < n; i++)
         visible = visible && text[i] > ' ' && text[i] < 0x7f;
     if (!visible)
-        return err_set(err, MEROS_INVALID, "bootstrap_key must be %d to %d visible ASCII characters.", BOOTSTRAP_MIN, BOOTSTRAP_MAX);
+        return err_set(err, MEROS_INVALID, "bootstrap_key must be up to %d visible ASCII characters.", BOOTSTRAP_MAX);
+    if (n < BOOTSTRAP_WEAK)
+        log_warn("key.bootstrap_weak", KV_I("characters", n), KV("advice", "a short key can be guessed; 32 random characters cannot"));
     crypto_sha256(text, n, hash);
     crypto_random(random, sizeof random);
     hex_encode(random, sizeof random, id + 4);

@@ -38,7 +38,7 @@ struct key_info { /* views live during the call */
 };
 
 /* Fills svc->keys; loads what is there (the database must be up) and, where bootstrap_key is not NULL or "", sees to it
- * that an admin key of this value exists (at least 16 visible characters). Subscribes to svc->listener, so before
+ * that an admin key of this value exists (visible characters; a short one is warned about). Subscribes to svc->listener, so before
  * listener_start(). */
 enum meros_code keys_start(struct service *svc, const char *bootstrap_key, struct meros_err *err) MEROS_MUSTCHECK;
 void keys_free(struct service *svc); /* after all threads that ask have ended; writes last_used_at a last time */
