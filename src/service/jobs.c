@@ -158,8 +158,8 @@ static enum meros_code check(struct service *svc, struct str kind, const struct 
     if (*out != NULL)
         return (*out)->check_params(svc, params, err);
     list_kinds(svc->jobs, known, sizeof known);
-    err_field(err, "/kind", "is not a kind of job; there are: %s", known[0] != '\0' ? known : "none");
-    return err_set(err, MEROS_INVALID, "There is no such kind of job. Known kinds: %s.", known[0] != '\0' ? known : "none");
+    err_set(err, MEROS_INVALID, "There is no such kind of job. Known kinds: %s.", known[0] != '\0' ? known : "none");
+    return err_field(err, "/kind", "is not a kind of job; there are: %s", known[0] != '\0' ? known : "none");
 }
 
 static void copy_id(void *arg, const struct job *job)
