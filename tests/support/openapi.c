@@ -105,7 +105,7 @@ static bool known_map(const struct openapi *api, const struct shape *shape, cons
     char deeper[512];
     if (json_kind(map) != JSON_KIND_OBJECT) return fault_at(f, at, "must be an object");
     while (json_next(map, &it, &name, &v)) {
-        snprintf(deeper, sizeof deeper, "%s/%s", at, name.p);
+        print_to(deeper, sizeof deeper, "%s/%s", at, name.p);
         if (strncmp(name.p, "x-", 2) == 0 && shape != &header) continue;
         if (shape == NULL ? !schema_known(api, v, deeper, f) : !known(api, shape, v, deeper, f)) return false;
     }
@@ -124,13 +124,13 @@ static bool known(const struct openapi *api, const struct shape *shape, const st
         const struct shape_member *m = shape->members;
         if (strncmp(name.p, "x-", 2) == 0) continue;
         while (m->name != NULL && !str_is(name, m->name)) m++;
-        snprintf(deeper, sizeof deeper, "%s/%s", at, name.p);
+        print_to(deeper, sizeof deeper, "%s/%s", at, name.p);
         if (m->name == NULL) return fault_at(f, deeper, "a %s has no such member, or it is not known here", shape->what);
         if (m->holds == HOLDS_ONE && !known(api, m->shape, v, deeper, f)) return false;
         if (m->holds == HOLDS_SCHEMA && !schema_known(api, v, deeper, f)) return false;
         if ((m->holds == HOLDS_MAP || m->holds == HOLDS_SCHEMAS) && !known_map(api, m->shape, v, deeper, f)) return false;
         for (size_t i = 0; m->holds == HOLDS_LIST && i < json_count(v); i++) {
-            snprintf(deeper, sizeof deeper, "%s/%s/%zu", at, name.p, i);
+            print_to(deeper, sizeof deeper, "%s/%s/%zu", at, name.p, i);
             if (!known(api, m->shape, json_at(v, i), deeper, f)) return false;
         }
     }
@@ -145,9 +145,9 @@ struct ids {
 static void check_id(void *arg, const struct operation *op)
 {
     struct ids *ids = arg;
-    if (op->id[0] == '\0') snprintf(ids->bad, sizeof ids->bad, "%s %s has no operationId", op->method, op->path);
+    if (op->id[0] == '\0') print_to(ids->bad, sizeof ids->bad, "%s %s has no operationId", op->method, op->path);
     for (size_t i = 0; i < ids->n; i++)
-        if (strcmp(ids->seen[i], op->id) == 0) snprintf(ids->bad, sizeof ids->bad, "operationId %s stands twice", op->id);
+        if (strcmp(ids->seen[i], op->id) == 0) print_to(ids->bad, sizeof ids->bad, "operationId %s stands twice", op->id);
     if (ids->n < 1000) ids->seen[ids->n++] = op->id;
 }
 
@@ -252,7 +252,7 @@ static const struct json *media_of(const struct json *content, const char *type)
     const void *it = NULL;
     struct str name;
     const struct json *v;
-    snprintf(bare, sizeof bare, "%.*s", (int)strcspn(type, "; "), type);
+    print_to(bare, sizeof bare, "%.*s", (int)strcspn(type, "; "), type);
     for (char *p = bare; *p; p++) *p = (char)tolower((unsigned char)*p);
     if (json_get(content, bare) != NULL) return json_get(content, bare);
     while (json_next(content, &it, &name, &v))
@@ -272,7 +272,7 @@ static bool check_json(const struct openapi *api, const struct json *media_type,
     struct json *v = NULL;
     char at[64];
     if (json_parse(text.p, text.n, &v, &err) != MEROS_OK) return fault_at(f, what, "%s", err.detail);
-    snprintf(at, sizeof at, "%s ", what);
+    print_to(at, sizeof at, "%s ", what);
     const struct json *schema = json_get(media_type, "schema");
     bool ok = schema != NULL ? schema_check(api, schema, v, closed, at, f) : fault_at(f, what, "has no schema in the document");
     json_free(v);
@@ -330,7 +330,7 @@ static bool check_headers(const struct openapi *api, const struct json *resp, co
     char what[300];
     for (size_t i = 0; x->headers[i] != NULL; i += 2) {
         if (plain_http(x->headers[i])) continue;
-        snprintf(what, sizeof what, "header %s", x->headers[i]);
+        print_to(what, sizeof what, "header %s", x->headers[i]);
         const struct json *h = openapi_resolve(api, header_documented(headers, x->headers[i]));
         if (h == NULL) return fault_at(f, what, "is not documented for this answer");
         if (json_get(h, "schema") != NULL && !check_text(api, json_get(h, "schema"), x->headers[i + 1], what, f)) return false;
@@ -345,9 +345,9 @@ static const struct json *response_of(const struct openapi *api, const struct js
 {
     char name[8];
     const struct json *responses = json_get(op, "responses"), *r;
-    snprintf(name, sizeof name, "%d", status);
+    print_to(name, sizeof name, "%d", status);
     if ((r = json_get(responses, name)) != NULL) return openapi_resolve(api, r);
-    snprintf(name, sizeof name, "%dXX", status / 100);
+    print_to(name, sizeof name, "%dXX", status / 100);
     return openapi_resolve(api, json_get(responses, name));
 }
 
@@ -396,7 +396,7 @@ static bool check_query(const struct openapi *api, const struct json *item, cons
         char *value = strchr(pair, '='), what[300];
         if (value != NULL) *value++ = '\0';
         percent_decode(pair);
-        snprintf(what, sizeof what, "query parameter %.200s", pair);
+        print_to(what, sizeof what, "query parameter %.200s", pair);
         const struct json *p = find_parameter(api, json_get(op, "parameters"), "query", pair);
         if (p == NULL) p = find_parameter(api, json_get(item, "parameters"), "query", pair);
         if (p == NULL) ok = fault_at(f, what, "was accepted but is not documented");
@@ -448,7 +448,7 @@ bool openapi_check(const struct openapi *api, const struct exchange *x, const ch
     const char *path = NULL;
     char method[16];
     const struct json *item = find_path(api, x->target, &path), *op;
-    snprintf(method, sizeof method, "%s", strcmp(x->method, "HEAD") == 0 ? "GET" : x->method);
+    print_to(method, sizeof method, "%s", strcmp(x->method, "HEAD") == 0 ? "GET" : x->method);
     for (char *p = method; *p; p++) *p = (char)tolower((unsigned char)*p);
     op = json_get(item, method);
     if (out_operation != NULL) *out_operation = op == NULL ? NULL : json_str(json_get(op, "operationId")).p;
@@ -474,18 +474,18 @@ static bool examples_of(const struct openapi *api, const struct json *node, cons
     struct str name;
     const struct json *v;
     char deeper[512];
-    snprintf(deeper, sizeof deeper, "%s/example", at);
+    print_to(deeper, sizeof deeper, "%s/example", at);
     if (schema != NULL && one != NULL && !schema_check(api, schema, one, true, deeper, f)) return false;
     /* `examples` is a map of {value} beside a schema, and a list of values inside one. */
     while (schema != NULL && json_next(many, &it, &name, &v)) {
         const struct json *value = json_get(openapi_resolve(api, v), "value");
-        snprintf(deeper, sizeof deeper, "%s/examples/%s", at, name.p);
+        print_to(deeper, sizeof deeper, "%s/examples/%s", at, name.p);
         if (value != NULL && !schema_check(api, schema, value, true, deeper, f)) return false;
     }
     bool is_schema = schema == NULL && (json_get(node, "type") != NULL || json_get(node, "properties") != NULL || json_get(node, "allOf") != NULL);
     if (is_schema && one != NULL && !schema_check(api, node, one, true, deeper, f)) return false;
     for (size_t i = 0; is_schema && json_kind(many) == JSON_KIND_ARRAY && i < json_count(many); i++) {
-        snprintf(deeper, sizeof deeper, "%s/examples/%zu", at, i);
+        print_to(deeper, sizeof deeper, "%s/examples/%zu", at, i);
         if (!schema_check(api, node, json_at(many, i), true, deeper, f)) return false;
     }
     return true;
@@ -500,11 +500,11 @@ static bool walk_examples(const struct openapi *api, const struct json *node, co
     if (json_kind(node) == JSON_KIND_OBJECT && !examples_of(api, node, at, f)) return false;
     while (json_next(node, &it, &name, &v)) {
         if (str_is(name, "example") || str_is(name, "examples")) continue;
-        snprintf(deeper, sizeof deeper, "%s/%s", at, name.p);
+        print_to(deeper, sizeof deeper, "%s/%s", at, name.p);
         if (!walk_examples(api, v, deeper, f)) return false;
     }
     for (size_t i = 0; json_kind(node) == JSON_KIND_ARRAY && i < json_count(node); i++) {
-        snprintf(deeper, sizeof deeper, "%s/%zu", at, i);
+        print_to(deeper, sizeof deeper, "%s/%zu", at, i);
         if (!walk_examples(api, json_at(node, i), deeper, f)) return false;
     }
     return true;

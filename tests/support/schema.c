@@ -8,6 +8,14 @@
 
 enum { POINTER = 512 };
 
+void print_to(char *out, size_t cap, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(out, cap, format, ap);
+    va_end(ap);
+}
+
 bool fault_at(struct fault *f, const char *pointer, const char *format, ...)
 {
     if (f == NULL || f->cap == 0) return false;
@@ -21,7 +29,7 @@ bool fault_at(struct fault *f, const char *pointer, const char *format, ...)
 
 static void child(char out[POINTER], const char *pointer, struct str name)
 {
-    snprintf(out, POINTER, "%s/%.*s", pointer, (int)(name.n < 200 ? name.n : 200), name.p);
+    print_to(out, POINTER, "%s/%.*s", pointer, (int)(name.n < 200 ? name.n : 200), name.p);
 }
 
 static const char *member(const struct json *v, const char *name)
@@ -137,7 +145,7 @@ static bool keyword_known(const struct openapi *api, struct str name, const stru
         return schema_known(api, v, at, f);
     if (keywords[k].says == SAYS_SCHEMAS)
         for (size_t i = 0; i < json_count(v); i++) {
-            snprintf(deeper, sizeof deeper, "%s/%zu", at, i);
+            print_to(deeper, sizeof deeper, "%s/%zu", at, i);
             if (!schema_known(api, json_at(v, i), deeper, f)) return false;
         }
     if (keywords[k].says == SAYS_SCHEMA_MAP) {
@@ -282,7 +290,7 @@ static bool check_array(const struct openapi *api, const struct json *schema, co
     if ((double)n > json_num(json_get(schema, "maxItems"))) return fault_at(f, at, "has %zu items, too many", n);
     const struct json *items = json_get(schema, "items");
     for (size_t i = 0; i < n; i++) {
-        snprintf(deeper, sizeof deeper, "%s/%zu", at, i);
+        print_to(deeper, sizeof deeper, "%s/%zu", at, i);
         if (i < prefix) {
             if (!schema_check(api, json_at(json_get(schema, "prefixItems"), i), json_at(v, i), closed, deeper, f)) return false;
         } else if (json_kind(items) == JSON_KIND_BOOL) {
@@ -386,14 +394,14 @@ static bool check_choices(const struct openapi *api, const struct json *schema, 
     for (size_t i = 0; i < json_count(any) && fits == 0; i++) fits += check_one(api, json_at(any, i), v, closed, at, f);
     if (any != NULL && fits == 0) {
         char last[300];
-        snprintf(last, sizeof last, "%s", f == NULL ? "" : f->why);
+        print_to(last, sizeof last, "%s", f == NULL ? "" : f->why);
         return fault_at(f, at, "fits none of anyOf (the last: %.200s)", last);
     }
     fits = 0;
     for (size_t i = 0; i < json_count(one); i++) fits += check_one(api, json_at(one, i), v, closed, at, f);
     if (one != NULL && fits != 1) {
         char last[300];
-        snprintf(last, sizeof last, "%s", f == NULL ? "" : f->why);
+        print_to(last, sizeof last, "%s", f == NULL ? "" : f->why);
         return fault_at(f, at, "fits %zu of oneOf (the last fault: %.200s)", fits, last);
     }
     if (no != NULL && check_one(api, no, v, false, at, NULL)) return fault_at(f, at, "is what it must not be");

@@ -139,13 +139,12 @@ static bool alive(struct instance *s)
     return s->pid > 0 && waitid(P_PID, (id_t)s->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0;
 }
 
-/* Of the line that says where it listens. */
+/* Of the line that says where it listens, in either form of the log. */
 static int port_of(const struct instance *s)
 {
-    char *log = instance_log(s, 0), *line = strstr(log, "event=listening");
-    char *json = line == NULL ? strstr(log, "\"event\":\"listening\"") : NULL, *at = line != NULL ? line : json;
+    char *log = instance_log(s, 0), *at = strstr(log, "http.listening"), *end = at == NULL ? NULL : strchr(at, '\n');
     int port = 0;
-    if (at != NULL && (at = strstr(at, "://")) != NULL && (at = strchr(at + 3, ':')) != NULL) port = atoi(at + 1);
+    if (end != NULL && (at = strstr(at, "port")) != NULL && at < end) port = atoi(at + strcspn(at, "0123456789\n"));
     free(log);
     return port;
 }
