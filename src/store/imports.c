@@ -1,0 +1,134 @@
+#include "meros/store/imports.h"
+
+#include <stdlib.h>
+#include "imports_priv.h"
+
+enum { BATCH_MEMORY = 128 << 20, CACHE_IDS_MAX = 200000 };
+
+/* Imports wait for each other as long as it takes; the connection's statement time-out is the caller's. */
+static const struct sql PATIENCE = {"import_patience", "select set_config('lock_timeout', '0', true)", SQL_ROW};
+static const struct sql LOCK = {"import_lock", "select pg_advisory_xact_lock(5565283021971719)", SQL_ROW};
+
+enum meros_code import_lock(struct store_conn *c, struct meros_err *err)
+{
+    struct rows r;
+    TRY(sql_exec0(c, &PATIENCE, &r, err));
+    rows_done(&r);
+    enum meros_code rc = sql_exec0(c, &LOCK, &r, err);
+    rows_done(&r);
+    return rc;
+}
+
+enum meros_code import_begin(struct store_conn *c, enum dataset dataset, struct store_import **out, struct meros_err *err)
+{
+    static enum meros_code (*const prepare[DATASET_COUNT])(struct store_import *, struct meros_err *) = {
+        [DATASET_CUSTOMERS] = import_customers_prepare,
+        [DATASET_PRODUCTS] = import_products_prepare,
+        [DATASET_ORDERS] = import_orders_prepare,
+        [DATASET_EVENTS] = import_events_prepare,
+    };
+    *out = NULL;
+    struct store_import *i = calloc(1, sizeof *i);
+    if (i == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for an import.");
+    i->c = c;
+    i->dataset = dataset;
+    idmap_init(&i->customers, false);
+    idmap_init(&i->products, false);
+    arena_init(&i->batch, BATCH_MEMORY);
+    enum meros_code rc = import_lock(c, err);
+    if (rc == MEROS_OK) rc = prepare[dataset](i, err);
+    if (rc != MEROS_OK) {
+        import_free(i);
+        return rc;
+    }
+    *out = i;
+    return MEROS_OK;
+}
+
+void import_free(struct store_import *i)
+{
+    if (i == NULL) return;
+    idmap_done(&i->customers);
+    idmap_done(&i->products);
+    arena_done(&i->batch);
+    free(i);
+}
+
+enum meros_code import_finish(struct store_import *i, struct import_counts *out, struct meros_err *err)
+{
+    if (i->dataset == DATASET_ORDERS) TRY(import_orders_finish(i, err));
+    *out = i->counts;
+    return MEROS_OK;
+}
+
+/* --- numbers of ids */
+static const struct sql FIND_CUSTOMERS = {"import_find_customers",
+    "select customer_id, customer_no from customer_ids where customer_id = any($1)", SQL_ROWS};
+static const struct sql MAKE_CUSTOMERS = {"import_make_customers",
+    "with ids as (insert into customer_ids (customer_id, customer_no) "
+    "             select id, nextval('customer_nos') from unnest($1::text[]) as given (id) "
+    "             on conflict do nothing returning customer_id, customer_no), "
+    "     made as (insert into customers (customer_no, customer_id) select customer_no, customer_id from ids) "
+    "select customer_id, customer_no from ids", SQL_ROWS};
+static const struct sql FIND_PRODUCTS = {"import_find_products",
+    "select product_id, product_no from products where product_id = any($1)", SQL_ROWS};
+static const struct sql MAKE_PRODUCTS = {"import_make_products",
+    "insert into products (product_no, product_id) "
+    "select nextval('product_nos'), id from unnest($1::text[]) as given (id) "
+    "on conflict do nothing returning product_id, product_no", SQL_ROWS};
+
+static int by_bytes(const void *a, const void *b)
+{
+    const struct str *x = a, *y = b;
+    int c = memcmp(x->p, y->p, x->n < y->n ? x->n : y->n);
+    return c != 0 ? c : (x->n > y->n) - (x->n < y->n);
+}
+
+/* Runs a statement that gives (id, number) and notes them; then takes out of ids what the map knows. */
+static enum meros_code note(struct store_import *i, const struct sql *s, struct idmap *map, struct str *ids, size_t *n,
+                            struct meros_err *err)
+{
+    struct rows r;
+    bool added;
+    int64_t sign = i->mark_made && (s == &MAKE_CUSTOMERS || s == &MAKE_PRODUCTS) ? -1 : 1;
+    TRY(sql_exec(i->c, s, &r, err, P_TEXTS(ids, *n)));
+    enum meros_code rc = MEROS_OK;
+    for (size_t k = 0; k < r.n && rc == MEROS_OK; k++)
+        if (idmap_put(map, rows_text(&r, k, 0), sign * rows_int(&r, k, 1), &added) == NULL)
+            rc = err_set(err, MEROS_OUT_OF_MEMORY, "No memory for the ids of an import.");
+    rows_done(&r);
+    if (rc != MEROS_OK) return rc;
+    size_t left = 0;
+    for (size_t k = 0; k < *n; k++)
+        if (idmap_get(map, ids[k]) == NULL) ids[left++] = ids[k];
+    *n = left;
+    return MEROS_OK;
+}
+
+enum meros_code import_resolve(struct store_import *i, struct idmap *map, const struct str *ids, size_t n,
+                               struct meros_err *err)
+{
+    bool customers = map == &i->customers, added;
+    const struct sql *find = customers ? &FIND_CUSTOMERS : &FIND_PRODUCTS;
+    const struct sql *make = customers ? &MAKE_CUSTOMERS : &MAKE_PRODUCTS;
+    struct idmap distinct;
+    struct str *unknown = arena_array(&i->batch, n + 1, sizeof *unknown);
+    enum meros_code rc = MEROS_OK;
+    size_t left = 0;
+    if (unknown == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for the ids of an import.");
+    if (map->n > CACHE_IDS_MAX) idmap_clear(map);
+    idmap_init(&distinct, true);
+    for (size_t k = 0; k < n; k++) {
+        if (!str_present(ids[k]) || (k > 0 && str_eq(ids[k], ids[k - 1])) || idmap_get(map, ids[k]) != NULL) continue;
+        if (idmap_put(&distinct, ids[k], 0, &added) == NULL) rc = err_set(err, MEROS_OUT_OF_MEMORY, "No memory for the ids of an import.");
+        if (added) unknown[left++] = ids[k];
+    }
+    idmap_done(&distinct);
+    /* sorted, so that writers that make the same ids outside of imports meet them in one order */
+    if (left > 1) qsort(unknown, left, sizeof *unknown, by_bytes);
+    if (rc == MEROS_OK && left > 0) rc = note(i, find, map, unknown, &left, err);
+    if (rc == MEROS_OK && left > 0) rc = note(i, make, map, unknown, &left, err);
+    if (rc == MEROS_OK && left > 0) rc = note(i, find, map, unknown, &left, err); /* made by another writer meanwhile */
+    if (rc == MEROS_OK && left > 0) rc = err_set(err, MEROS_UNAVAILABLE, "An id was erased while it was imported; try again.");
+    return rc;
+}

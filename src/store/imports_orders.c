@@ -1,0 +1,519 @@
+/* Order lines into the tables.
+ *
+ * A batch is grouped by order. An order that nobody knows yet, whose lines have one customer and nothing odd about them,
+ * is written straight into orders and order_lines, the batch sorted by primary key: COPY into the target is what makes an
+ * import fast. Everything else (an order that exists, lines scattered over the file, rejected rows between, several
+ * customers, equal line_ids) goes to the staging table with the place of each row in the file, and is merged set-wise at
+ * the end:
+ *   1. each staged row gets its identity: line_id, or its position among the order's rows in this file;
+ *   2. it is compared with the row before it of the same identity in the file, else with the stored line: inserted,
+ *      updated or duplicate, as if the rows had come one by one;
+ *   3. orders whose last row names another customer move to that customer with all of their lines;
+ *   4. lines are upserted, the orders' sums and their customers' statistics made anew from the lines.
+ * Joins to big tables are written as lateral look-ups: however stale the planner's statistics are, the cost follows the
+ * rows of the import, not the table. */
+#include <stdlib.h>
+#include "imports_priv.h"
+#include "meros/base/crypto.h"
+
+/* --- SQL */
+static const struct sql MAKE_STAGE = {"orders_make_stage",
+    "create temp table if not exists order_stage (seq bigint, order_id text, order_no bigint, fresh boolean, "
+    "holder_no bigint, customer_no bigint, line_key bigint, line_id text, product_no bigint, ordered_at timestamptz, "
+    "quantity numeric, unit_price numeric, amount numeric, rejected boolean) on commit delete rows", SQL_NOTHING};
+static const struct sql MAKE_MERGE = {"orders_make_merge",
+    "create temp table if not exists order_merge (order_id text, order_no bigint, holder_no bigint, owner_no bigint, "
+    "line_key bigint, line_id text, product_no bigint, ordered_at timestamptz, quantity numeric, unit_price numeric, "
+    "amount numeric, outcome smallint, apply boolean) on commit delete rows", SQL_NOTHING};
+static const struct sql MAKE_TOUCHED = {"orders_make_touched",
+    "create temp table if not exists import_touched (customer_no bigint) on commit delete rows", SQL_NOTHING};
+static const struct sql FIND_ORDERS = {"orders_find",
+    "select order_id, order_no, customer_no, xmin = pg_current_xact_id()::xid from order_ids where order_id = any($1)", SQL_ROWS};
+static const struct sql NUMBERS = {"orders_numbers", "select nextval('order_nos') from generate_series(1, $1)", SQL_ROWS};
+static const struct sql COPY_IDS = {"orders_copy_ids",
+    "copy order_ids (order_id, order_no, customer_no) from stdin (format binary)", SQL_NOTHING};
+static const struct sql COPY_ORDERS = {"orders_copy",
+    "copy orders (customer_no, order_no, order_id, ordered_at, purchase, lines, units, revenue, gross_revenue, "
+    "returned_amount) from stdin (format binary)", SQL_NOTHING};
+static const struct sql COPY_LINES = {"orders_copy_lines",
+    "copy order_lines (customer_no, order_no, line_key, product_no, ordered_at, quantity, unit_price, amount, line_id) "
+    "from stdin (format binary)", SQL_NOTHING};
+static const struct sql COPY_TOUCHED = {"orders_copy_touched", "copy import_touched (customer_no) from stdin (format binary)", SQL_NOTHING};
+static const struct sql COPY_STAGE = {"orders_copy_stage",
+    "copy order_stage (seq, order_id, order_no, fresh, holder_no, customer_no, line_key, line_id, product_no, ordered_at, "
+    "quantity, unit_price, amount, rejected) from stdin (format binary)", SQL_NOTHING};
+static const struct sql ANALYZE_STAGE = {"orders_analyze_stage", "analyze order_stage", SQL_NOTHING};
+static const struct sql ANALYZE_MERGE = {"orders_analyze_merge", "analyze order_merge", SQL_NOTHING};
+
+static const struct sql MERGE = {"orders_merge",
+    "with written as (" /* lines that this import wrote straight: positions taken in this file */
+    "  select o.order_no, n.n from (select distinct order_no, holder_no from order_stage where fresh) o "
+    "  cross join lateral (select count(*) as n from order_lines l "
+    "                      where l.customer_no = o.holder_no and l.order_no = o.order_no) n), "
+    "placed as ("
+    "  select s.*, coalesce(s.line_key, coalesce(w.n, 0) + row_number() over (partition by s.order_no order by s.seq)) as key "
+    "  from order_stage s left join written w using (order_no)), "
+    "owner as ("
+    "  select distinct on (order_no) order_no, customer_no as owner_no from order_stage where not rejected "
+    "  order by order_no, seq desc), "
+    "chained as ("
+    "  select p.*, o.owner_no, lag(p.seq) over one is not null as repeated, lead(p.seq) over one is null as final, "
+    "         lag(p.customer_no) over one as was_customer, lag(p.product_no) over one as was_product, "
+    "         lag(p.ordered_at) over one as was_at, lag(p.quantity) over one as was_quantity, "
+    "         lag(p.unit_price) over one as was_price, lag(p.amount) over one as was_amount "
+    "  from placed p join owner o using (order_no) where not p.rejected "
+    "  window one as (partition by p.order_no, p.key order by p.seq)) "
+    "insert into order_merge (order_id, order_no, holder_no, owner_no, line_key, line_id, product_no, ordered_at, quantity, "
+    "                         unit_price, amount, outcome, apply) "
+    "select c.order_id, c.order_no, c.holder_no, c.owner_no, c.key, c.line_id, c.product_no, c.ordered_at, c.quantity, "
+    "       c.unit_price, c.amount, "
+    "       case when not c.repeated and e.amount is null then 1 "
+    "            when c.repeated and (c.customer_no, c.product_no, c.ordered_at, c.quantity, c.unit_price, c.amount) "
+    "                 is not distinct from (c.was_customer, c.was_product, c.was_at, c.was_quantity, c.was_price, c.was_amount) then 0 "
+    "            when not c.repeated and c.customer_no = c.holder_no and e.same then 0 "
+    "            else 2 end, "
+    "       c.final and (e.amount is null or not e.same) "
+    "from chained c left join lateral ("
+    "  select l.amount, (l.product_no, l.ordered_at, l.quantity, l.unit_price, l.amount) "
+    "         is not distinct from (c.product_no, c.ordered_at, c.quantity, c.unit_price, c.amount) as same "
+    "  from order_lines l where l.customer_no = c.holder_no and l.order_no = c.order_no and l.line_key = c.key limit 1) e on true",
+    SQL_NOTHING};
+static const struct sql COUNT = {"orders_count",
+    "select count(*) filter (where outcome = 1), count(*) filter (where outcome = 2), count(*) filter (where outcome = 0) "
+    "from order_merge", SQL_ROW};
+static const struct sql MOVE_LINES = {"orders_move_lines",
+    "update order_lines l set customer_no = m.owner_no "
+    "from (select distinct order_no, holder_no, owner_no from order_merge where owner_no <> holder_no) m "
+    "where l.customer_no = m.holder_no and l.order_no = m.order_no", SQL_NOTHING};
+static const struct sql MOVE_ORDERS = {"orders_move",
+    "update orders o set customer_no = m.owner_no "
+    "from (select distinct order_no, holder_no, owner_no from order_merge where owner_no <> holder_no) m "
+    "where o.customer_no = m.holder_no and o.order_no = m.order_no", SQL_NOTHING};
+static const struct sql MOVE_IDS = {"orders_move_ids",
+    "update order_ids i set customer_no = m.owner_no "
+    "from (select distinct order_id, owner_no from order_merge where owner_no <> holder_no) m "
+    "where i.order_id = m.order_id", SQL_NOTHING};
+static const struct sql UPSERT_LINES = {"orders_upsert_lines",
+    "insert into order_lines (customer_no, order_no, line_key, product_no, ordered_at, quantity, unit_price, amount, line_id) "
+    "select owner_no, order_no, line_key, product_no, ordered_at, quantity, unit_price, amount, line_id "
+    "from order_merge where apply order by owner_no, order_no, line_key "
+    "on conflict (customer_no, order_no, line_key) do update set product_no = excluded.product_no, "
+    "ordered_at = excluded.ordered_at, quantity = excluded.quantity, unit_price = excluded.unit_price, "
+    "amount = excluded.amount, line_id = excluded.line_id", SQL_NOTHING};
+static const struct sql SUM_ORDERS = {"orders_sum",
+    "insert into orders (customer_no, order_no, order_id, ordered_at, purchase, lines, units, revenue, gross_revenue, "
+    "                    returned_amount) "
+    "select m.owner_no, m.order_no, m.order_id, s.* "
+    "from (select distinct order_no, owner_no, order_id from order_merge where outcome <> 0) m "
+    "cross join lateral ("
+    "  select min(ordered_at), "
+    "         case when count(quantity) > 0 then coalesce(max(quantity), 0) > 0 else sum(amount) > 0 end, "
+    "         count(*) filter (where quantity > 0), coalesce(sum(quantity) filter (where quantity > 0), 0), "
+    "         sum(amount), coalesce(sum(amount) filter (where amount > 0), 0), "
+    "         coalesce(-sum(amount) filter (where amount < 0), 0) "
+    "  from order_lines l where l.customer_no = m.owner_no and l.order_no = m.order_no) s "
+    "order by m.owner_no, m.order_no "
+    "on conflict (customer_no, order_no) do update set ordered_at = excluded.ordered_at, purchase = excluded.purchase, "
+    "lines = excluded.lines, units = excluded.units, revenue = excluded.revenue, "
+    "gross_revenue = excluded.gross_revenue, returned_amount = excluded.returned_amount", SQL_NOTHING};
+static const struct sql TOUCH = {"orders_touch",
+    "insert into import_touched select owner_no from order_merge where outcome <> 0 "
+    "union select holder_no from order_merge where outcome <> 0", SQL_NOTHING};
+
+enum meros_code import_orders_prepare(struct store_import *i, struct meros_err *err)
+{
+    TRY(sql_exec0(i->c, &MAKE_STAGE, NULL, err));
+    TRY(sql_exec0(i->c, &MAKE_MERGE, NULL, err));
+    TRY(sql_exec0(i->c, &MAKE_TOUCHED, NULL, err));
+    return MEROS_OK;
+}
+
+/* --- a batch */
+struct group { /* the rows of one order in a batch */
+    struct str order_id;
+    int64_t order_no, holder_no; /* holder: the customer who has it now */
+    size_t first, rows, good;    /* first: index of its first row; linked through line.next */
+    size_t last;
+    bool known, fresh; /* fresh: made by this import */
+    bool staged;
+};
+struct line {
+    const struct order_row *row;
+    size_t next; /* of the same group; SIZE_MAX at the end */
+    size_t group;
+    int64_t customer_no, product_no; /* 0: none */
+    int64_t line_key; /* of a line_id; 0: by position */
+};
+struct batch {
+    struct store_import *i;
+    struct line *lines;
+    struct group *groups;
+    struct idmap by_id;
+    size_t n, n_groups;
+};
+
+static enum meros_code no_memory(struct meros_err *err)
+{
+    return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for a batch of order lines.");
+}
+
+/* The key of a line_id: 63 bits of a hash, below zero so that it never meets a position. */
+static int64_t line_key_of(struct str line_id)
+{
+    struct crypto_hash128 h = crypto_hash128(line_id.p, line_id.n);
+    uint64_t v;
+    memcpy(&v, h.bytes, sizeof v);
+    return (int64_t)(v | 1ull << 63);
+}
+
+static enum meros_code group_rows(struct batch *b, const struct order_row *rows, struct meros_err *err)
+{
+    size_t g = SIZE_MAX;
+    bool added;
+    for (size_t k = 0; k < b->n; k++) {
+        const struct order_row *r = &rows[k];
+        if (g == SIZE_MAX || !str_eq(b->groups[g].order_id, r->order_id)) {
+            int64_t *at = idmap_put(&b->by_id, r->order_id, (int64_t)b->n_groups, &added);
+            if (at == NULL) return no_memory(err);
+            g = (size_t)*at;
+            if (added) b->groups[b->n_groups++] = (struct group){.order_id = r->order_id, .first = k, .last = k};
+        }
+        struct group *group = &b->groups[g];
+        b->lines[k] = (struct line){.row = r, .next = SIZE_MAX, .group = g};
+        if (group->rows++ > 0) b->lines[group->last].next = k;
+        group->last = k;
+        group->good += !r->rejected;
+        if (str_present(r->line_id)) b->lines[k].line_key = line_key_of(r->line_id);
+    }
+    return MEROS_OK;
+}
+
+/* Numbers of the customers and products of all rows. */
+static enum meros_code number_rows(struct batch *b, struct meros_err *err)
+{
+    struct store_import *i = b->i;
+    struct str *ids = arena_array(&i->batch, b->n, sizeof *ids);
+    if (ids == NULL) return no_memory(err);
+    for (size_t k = 0; k < b->n; k++) ids[k] = b->lines[k].row->customer_id;
+    TRY(import_resolve(i, &i->customers, ids, b->n, err));
+    for (size_t k = 0; k < b->n; k++) ids[k] = b->lines[k].row->product_id;
+    TRY(import_resolve(i, &i->products, ids, b->n, err));
+    for (size_t k = 0; k < b->n; k++) {
+        struct line *l = &b->lines[k];
+        if (l->row->rejected) continue;
+        bool same = k > 0 && str_eq(l->row->customer_id, l[-1].row->customer_id);
+        l->customer_no = same ? l[-1].customer_no : *idmap_get(&i->customers, l->row->customer_id);
+        if (str_present(l->row->product_id)) l->product_no = *idmap_get(&i->products, l->row->product_id);
+    }
+    return MEROS_OK;
+}
+
+/* Finds the orders that exist. */
+static enum meros_code find_orders(struct batch *b, struct meros_err *err)
+{
+    struct str *ids = arena_array(&b->i->batch, b->n_groups, sizeof *ids);
+    struct rows r;
+    if (ids == NULL) return no_memory(err);
+    for (size_t g = 0; g < b->n_groups; g++) ids[g] = b->groups[g].order_id;
+    TRY(sql_exec(b->i->c, &FIND_ORDERS, &r, err, P_TEXTS(ids, b->n_groups)));
+    for (size_t k = 0; k < r.n; k++) {
+        int64_t *at = idmap_get(&b->by_id, rows_text(&r, k, 0));
+        if (at == NULL) continue;
+        struct group *g = &b->groups[*at];
+        g->known = true;
+        g->order_no = rows_int(&r, k, 1);
+        g->holder_no = rows_int(&r, k, 2);
+        g->fresh = rows_bool(&r, k, 3);
+    }
+    rows_done(&r);
+    return MEROS_OK;
+}
+
+/* Whether the lines of a new order can be written as they stand. */
+static bool straight(const struct batch *b, const struct group *g)
+{
+    if (g->known || g->good != g->rows) return false;
+    for (size_t k = g->first; k != SIZE_MAX; k = b->lines[k].next) {
+        const struct line *l = &b->lines[k];
+        if (l->customer_no != g->holder_no) return false;
+        if (l->line_key == 0) continue;
+        if (g->rows > 1000) return false; /* looking for equal line_ids pair by pair would take too long */
+        for (size_t j = g->first; j != k; j = b->lines[j].next)
+            if (b->lines[j].line_key == l->line_key) return false;
+    }
+    return true;
+}
+
+/* Makes the orders that are new and have a good row, and decides which way each group goes. */
+static enum meros_code make_orders(struct batch *b, struct meros_err *err)
+{
+    struct copy_in k;
+    struct rows numbers;
+    int64_t made;
+    size_t n = 0, next = 0;
+    for (size_t g = 0; g < b->n_groups; g++) n += !b->groups[g].known && b->groups[g].good > 0;
+    if (n > 0) {
+        TRY(sql_exec(b->i->c, &NUMBERS, &numbers, err, P_INT((int64_t)n)));
+        for (size_t g = 0; g < b->n_groups; g++) {
+            struct group *group = &b->groups[g];
+            if (group->known || group->good == 0) continue;
+            size_t at = group->first;
+            while (b->lines[at].row->rejected) at = b->lines[at].next;
+            group->holder_no = b->lines[at].customer_no;
+            group->order_no = rows_int(&numbers, next++, 0);
+        }
+        rows_done(&numbers);
+        TRY(copy_in_begin(&k, b->i->c, &COPY_IDS, err));
+        for (size_t g = 0; g < b->n_groups; g++) {
+            const struct group *group = &b->groups[g];
+            if (group->known || group->good == 0) continue;
+            enum meros_code rc = copy_in_row(&k, 3, err);
+            if (rc != MEROS_OK) {
+                copy_in_abort(&k);
+                return rc;
+            }
+            copy_in_text(&k, group->order_id);
+            copy_in_int8(&k, group->order_no);
+            copy_in_int8(&k, group->holder_no);
+        }
+        TRY(copy_in_end(&k, &made, err));
+    }
+    for (size_t g = 0; g < b->n_groups; g++) {
+        struct group *group = &b->groups[g];
+        group->staged = !straight(b, group);
+        if (!group->known && group->good > 0) group->fresh = true;
+    }
+    return MEROS_OK;
+}
+
+/* Millionths, summed in 128 bits. */
+static __int128 millionths(struct decimal d)
+{
+    static const int64_t up[] = {1000000, 100000, 10000, 1000, 100, 10, 1};
+    return (__int128)d.unscaled * up[d.scale];
+}
+
+struct sums {
+    int64_t ordered_at, lines;
+    __int128 units, gross, returned;
+    bool purchase;
+};
+
+/* False when a sum does not fit into what COPY sends: the database then adds up. */
+static bool sum_group(const struct batch *b, const struct group *g, struct sums *s)
+{
+    const __int128 fits = INT64_MAX;
+    bool quantities = false;
+    *s = (struct sums){.ordered_at = INT64_MAX};
+    for (size_t k = g->first; k != SIZE_MAX; k = b->lines[k].next) {
+        const struct order_row *r = b->lines[k].row;
+        if (r->ordered_at < s->ordered_at) s->ordered_at = r->ordered_at;
+        quantities |= r->quantity.present;
+        if (decimal_sign(r->quantity) > 0) {
+            s->lines++;
+            s->units += millionths(r->quantity);
+        }
+        if (r->amount.unscaled > 0) s->gross += millionths(r->amount);
+        else s->returned -= millionths(r->amount);
+    }
+    s->purchase = quantities ? s->lines > 0 : s->gross > s->returned;
+    return s->units < fits && s->gross < fits && s->returned < fits;
+}
+
+struct sorted { /* a straight order in the order of the primary key */
+    int64_t customer_no, order_no;
+    const struct group *g;
+};
+
+static int by_key(const void *a, const void *b)
+{
+    const struct sorted *x = a, *y = b;
+    if (x->customer_no != y->customer_no) return x->customer_no < y->customer_no ? -1 : 1;
+    return (x->order_no > y->order_no) - (x->order_no < y->order_no);
+}
+
+static void put_decimal(struct copy_in *k, struct decimal d)
+{
+    if (d.present) copy_in_numeric(k, d.unscaled, d.scale);
+    else copy_in_null(k);
+}
+
+static void put_millionths(struct copy_in *k, __int128 v)
+{
+    int scale = 6;
+    for (; scale > 0 && v % 10 == 0; scale--) v /= 10;
+    copy_in_numeric(k, (int64_t)v, scale);
+}
+
+static void put_number(struct copy_in *k, int64_t no)
+{
+    if (no != 0) copy_in_int8(k, no);
+    else copy_in_null(k);
+}
+
+static enum meros_code copy_lines(struct batch *b, const struct sorted *order, size_t n, struct meros_err *err)
+{
+    struct copy_in k;
+    int64_t written;
+    enum meros_code rc;
+    TRY(copy_in_begin(&k, b->i->c, &COPY_LINES, err));
+    for (size_t j = 0; j < n; j++) {
+        int64_t position = 0;
+        for (size_t at = order[j].g->first; at != SIZE_MAX; at = b->lines[at].next) {
+            const struct line *l = &b->lines[at];
+            position++;
+            if ((rc = copy_in_row(&k, 9, err)) != MEROS_OK) {
+                copy_in_abort(&k);
+                return rc;
+            }
+            copy_in_int8(&k, order[j].customer_no);
+            copy_in_int8(&k, order[j].order_no);
+            copy_in_int8(&k, l->line_key != 0 ? l->line_key : position);
+            put_number(&k, l->product_no);
+            copy_in_time(&k, l->row->ordered_at);
+            put_decimal(&k, l->row->quantity);
+            put_decimal(&k, l->row->unit_price);
+            put_decimal(&k, l->row->amount);
+            copy_in_text(&k, l->row->line_id);
+        }
+    }
+    TRY(copy_in_end(&k, &written, err));
+    b->i->counts.inserted += written;
+    return MEROS_OK;
+}
+
+static enum meros_code copy_orders(struct batch *b, const struct sorted *order, size_t n, struct meros_err *err)
+{
+    struct copy_in k;
+    struct sums s;
+    int64_t written;
+    enum meros_code rc;
+    TRY(copy_in_begin(&k, b->i->c, &COPY_ORDERS, err));
+    for (size_t j = 0; j < n; j++) {
+        if ((rc = copy_in_row(&k, 10, err)) != MEROS_OK) {
+            copy_in_abort(&k);
+            return rc;
+        }
+        (void)sum_group(b, order[j].g, &s);
+        copy_in_int8(&k, order[j].customer_no);
+        copy_in_int8(&k, order[j].order_no);
+        copy_in_text(&k, order[j].g->order_id);
+        copy_in_time(&k, s.ordered_at);
+        copy_in_bool(&k, s.purchase);
+        copy_in_int8(&k, s.lines);
+        put_millionths(&k, s.units);
+        put_millionths(&k, s.gross - s.returned);
+        put_millionths(&k, s.gross);
+        put_millionths(&k, s.returned);
+    }
+    TRY(copy_in_end(&k, &written, err));
+    TRY(copy_in_begin(&k, b->i->c, &COPY_TOUCHED, err));
+    for (size_t j = 0; j < n; j++) {
+        if (j > 0 && order[j].customer_no == order[j - 1].customer_no) continue;
+        if ((rc = copy_in_row(&k, 1, err)) != MEROS_OK) {
+            copy_in_abort(&k);
+            return rc;
+        }
+        copy_in_int8(&k, order[j].customer_no);
+    }
+    return copy_in_end(&k, &written, err);
+}
+
+static enum meros_code write_straight(struct batch *b, struct meros_err *err)
+{
+    struct sorted *order = arena_array(&b->i->batch, b->n_groups + 1, sizeof *order);
+    struct sums s;
+    size_t n = 0;
+    if (order == NULL) return no_memory(err);
+    for (size_t g = 0; g < b->n_groups; g++) {
+        struct group *group = &b->groups[g];
+        if (group->staged) continue;
+        if (!sum_group(b, group, &s)) group->staged = true;
+        else order[n++] = (struct sorted){group->holder_no, group->order_no, group};
+    }
+    if (n == 0) return MEROS_OK;
+    qsort(order, n, sizeof *order, by_key);
+    TRY(copy_lines(b, order, n, err));
+    return copy_orders(b, order, n, err);
+}
+
+static enum meros_code write_stage(struct batch *b, struct meros_err *err)
+{
+    struct copy_in k;
+    int64_t written;
+    size_t n = 0;
+    for (size_t at = 0; at < b->n; at++) {
+        const struct group *g = &b->groups[b->lines[at].group];
+        n += g->staged && g->order_no != 0;
+    }
+    if (n == 0) return MEROS_OK;
+    TRY(copy_in_begin(&k, b->i->c, &COPY_STAGE, err));
+    for (size_t at = 0; at < b->n; at++) {
+        const struct line *l = &b->lines[at];
+        const struct group *g = &b->groups[l->group];
+        if (!g->staged || g->order_no == 0) continue; /* an unknown order of rejected rows alone leaves no trace */
+        enum meros_code rc = copy_in_row(&k, 14, err);
+        if (rc != MEROS_OK) {
+            copy_in_abort(&k);
+            return rc;
+        }
+        copy_in_int8(&k, b->i->sequence + (int64_t)at);
+        copy_in_text(&k, g->order_id);
+        copy_in_int8(&k, g->order_no);
+        copy_in_bool(&k, g->fresh);
+        copy_in_int8(&k, g->holder_no);
+        put_number(&k, l->customer_no);
+        put_number(&k, l->line_key);
+        copy_in_text(&k, l->row->line_id);
+        put_number(&k, l->product_no);
+        copy_in_time(&k, l->row->rejected ? TIME_NONE : l->row->ordered_at);
+        put_decimal(&k, l->row->quantity);
+        put_decimal(&k, l->row->unit_price);
+        put_decimal(&k, l->row->amount);
+        copy_in_bool(&k, l->row->rejected);
+    }
+    TRY(copy_in_end(&k, &written, err));
+    b->i->staged += written;
+    return MEROS_OK;
+}
+
+enum meros_code import_orders(struct store_import *i, const struct order_row *rows, size_t n, struct meros_err *err)
+{
+    struct batch b = {.i = i, .n = n};
+    enum meros_code rc = MEROS_OK;
+    if (n == 0) return MEROS_OK;
+    idmap_init(&b.by_id, true);
+    b.lines = arena_array(&i->batch, n, sizeof *b.lines);
+    b.groups = arena_array(&i->batch, n, sizeof *b.groups);
+    if (b.lines == NULL || b.groups == NULL) rc = no_memory(err);
+    if (rc == MEROS_OK) rc = group_rows(&b, rows, err);
+    if (rc == MEROS_OK) rc = number_rows(&b, err);
+    if (rc == MEROS_OK) rc = find_orders(&b, err);
+    if (rc == MEROS_OK) rc = make_orders(&b, err);
+    if (rc == MEROS_OK) rc = write_straight(&b, err);
+    if (rc == MEROS_OK) rc = write_stage(&b, err);
+    i->sequence += (int64_t)n;
+    idmap_done(&b.by_id);
+    arena_done(&i->batch);
+    return rc;
+}
+
+enum meros_code import_orders_finish(struct store_import *i, struct meros_err *err)
+{
+    static const struct sql *const merge[] = {&MOVE_LINES, &MOVE_ORDERS, &MOVE_IDS, &UPSERT_LINES, &SUM_ORDERS, &TOUCH};
+    struct rows r;
+    if (i->staged > 0) {
+        TRY(sql_exec0(i->c, &ANALYZE_STAGE, NULL, err));
+        TRY(sql_exec0(i->c, &MERGE, NULL, err));
+        TRY(sql_exec0(i->c, &ANALYZE_MERGE, NULL, err));
+        TRY(sql_exec0(i->c, &COUNT, &r, err));
+        int64_t inserted = rows_int(&r, 0, 0), updated = rows_int(&r, 0, 1);
+        i->counts.inserted += inserted;
+        i->counts.updated += updated;
+        i->counts.duplicates += rows_int(&r, 0, 2);
+        rows_done(&r);
+        for (size_t k = 0; inserted + updated > 0 && k < sizeof merge / sizeof merge[0]; k++)
+            TRY(sql_exec0(i->c, merge[k], NULL, err));
+    }
+    return stats_recompute_touched(i->c, err);
+}

@@ -1,0 +1,43 @@
+/* What the import of each dataset shares: the lock, the numbers of ids, memory for a batch. */
+#ifndef MEROS_STORE_IMPORTS_PRIV_H
+#define MEROS_STORE_IMPORTS_PRIV_H
+
+#include "idmap_priv.h"
+#include "meros/base/arena.h"
+#include "meros/store/imports.h"
+#include "store_priv.h"
+
+struct store_import {
+    struct store_conn *c;
+    enum dataset dataset;
+    struct import_counts counts;
+    struct idmap customers, products; /* numbers looked up so far; emptied when they grow large */
+    struct arena batch;               /* emptied after each batch */
+    bool mark_made;                   /* numbers of ids that import_resolve makes are noted below zero */
+    int64_t sequence;                 /* rows seen, in the order of the file */
+    int64_t staged;
+};
+
+/* Serializes imports, erasure and whatever else must not meet a half-written import. Until the transaction ends. */
+enum meros_code import_lock(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
+
+/* Makes sure that the number of each id is in the map; ids that are not known yet are made. */
+enum meros_code import_resolve(struct store_import *i, struct idmap *map, const struct str *ids, size_t n,
+                               struct meros_err *err) MEROS_MUSTCHECK;
+
+enum meros_code import_orders_prepare(struct store_import *i, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code import_orders_finish(struct store_import *i, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code import_events_prepare(struct store_import *i, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code import_customers_prepare(struct store_import *i, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code import_products_prepare(struct store_import *i, struct meros_err *err) MEROS_MUSTCHECK;
+
+/* The order side of customer_stats from the rows of the customers in the temporary table import_touched. */
+enum meros_code stats_recompute_touched(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
+
+#define TRY(call)                                                                                            \
+    do {                                                                                                     \
+        enum meros_code try_rc = (call);                                                                     \
+        if (try_rc != MEROS_OK) return try_rc;                                                               \
+    } while (0)
+
+#endif
