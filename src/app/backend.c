@@ -32,6 +32,7 @@ static size_t half_of_memory(void)
 
 static enum meros_code settings_of(struct service_settings *s, const struct config *config, struct meros_err *err)
 {
+    s->spool_dir = config->data_dir;
     s->activity_half_life_days = config->activity_half_life_days;
     s->training_memory_bytes = config->training_memory > 0 ? (size_t)config->training_memory : half_of_memory();
     s->training_threads = config->training_threads > 0 ? (int)config->training_threads : thread_cpus();

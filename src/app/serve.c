@@ -26,6 +26,7 @@
 #include "meros/service/jobs.h"
 #include "meros/service/keys.h"
 #include "meros/service/listener.h"
+#include "meros/store/stats.h"
 #include "meros/store/store.h"
 
 /* What stands on a migrated database, in the order in which it starts. */
@@ -155,6 +156,17 @@ static enum meros_code start_http(struct app *a, struct meros_err *err)
     return http_start(&http, &a->http, err);
 }
 
+/* Decayed activity is kept with one half-life: a new one makes the statistics anew. */
+static enum meros_code agree_on_half_life(struct service *svc, struct meros_err *err)
+{
+    struct store_conn *c;
+    enum meros_code rc = store_acquire(svc->store, &c, err);
+    if (rc != MEROS_OK) return rc;
+    rc = store_stats_set_half_life(c, svc->settings.activity_half_life_days, err);
+    store_release(svc->store, c);
+    return rc;
+}
+
 /* --- the tender */
 
 static enum meros_code step(struct app *a, struct meros_err *err)
@@ -166,6 +178,7 @@ static enum meros_code step(struct app *a, struct meros_err *err)
     case STAGE_MIGRATE:
         rc = store_migrate(svc->store, &applied, &version, err);
         if (rc == MEROS_OK) log_info("schema.current", KV_I("version", version), KV_I("applied", applied));
+        if (rc == MEROS_OK) rc = agree_on_half_life(svc, err);
         return rc;
     case STAGE_KEYS: return keys_start(svc, a->config->bootstrap_key, err);
     case STAGE_IDEMPOTENCY: return idempotency_start(svc, err);

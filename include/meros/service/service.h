@@ -22,6 +22,7 @@ struct model_serving; /* service/serving.c: the published snapshot of active mod
 struct service_settings {
     double activity_half_life_days;  /* of decayed engagement; part of the stored statistics, so fixed for a database */
     unsigned char pii_key[SEAL_KEY_BYTES]; /* seals email, name, phone */
+    const char *spool_dir;           /* where the rows of large imports wait, in files without names; NULL: TMPDIR or /tmp */
     size_t training_memory_bytes;    /* budget of one job */
     int training_threads;
     int job_workers;                 /* jobs run at once by this process; 0: it only queues */

@@ -1,0 +1,58 @@
+/* An import on its way: reading (import_rows.c) fills the spool, merging (imports.c) empties it. */
+#ifndef MEROS_SERVICE_IMPORTS_PRIV_H
+#define MEROS_SERVICE_IMPORTS_PRIV_H
+
+#include "meros/base/arena.h"
+#include "meros/codec/json.h"
+#include "meros/codec/ndjson.h"
+#include "meros/service/imports.h"
+#include "meros/store/imports.h"
+#include "spool_priv.h"
+
+enum { MAP_MAX = 200 };
+struct renaming {
+    struct str from, to;
+    bool used;
+};
+
+/* Where a column goes: a field (0 and up), the extras, or nowhere. */
+enum { TO_EXTRAS = -1, TO_NOTHING = -2 };
+struct target {
+    int to;
+    struct str name; /* as the file calls it, for reports; of an extra as it shall be called */
+    struct str extra;
+};
+
+/* How a row of each dataset lies in memory, for the spool. */
+struct row_shape {
+    size_t size;
+    size_t n_strings;
+    size_t strings[10]; /* offsets of its struct str members */
+};
+extern const struct row_shape row_shapes[DATASET_COUNT];
+
+struct importing {
+    struct service *service;
+    const struct import_options *options;
+    import_progress_fn progress;
+    void *progress_arg;
+    struct import_result *result;
+    struct row_rules rules;
+    struct arena memory;      /* of the import: renamings, targets */
+    struct arena row_memory;  /* of a row: sealed texts */
+    struct buf extras, inner; /* of a row */
+    struct renaming *map;
+    size_t n_map;
+    struct target *columns;   /* of a CSV header */
+    size_t n_columns;
+    int field_column[ROW_FIELDS_MAX]; /* CSV: which column gives a field */
+    struct spool spool;
+};
+
+enum meros_code import_read(struct importing *x, codec_read_fn read, void *read_arg, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code import_parse_map(struct importing *x, struct meros_err *err) MEROS_MUSTCHECK;
+/* The next row as it was spooled; strings in the arena. *got false at the end. */
+enum meros_code import_take(struct spool *s, const struct row_shape *shape, struct arena *arena, void *row, bool *got,
+                            struct meros_err *err) MEROS_MUSTCHECK;
+
+#endif
