@@ -59,24 +59,30 @@ struct taker {
     struct ml_need need;
     bool allocate, failed;
 };
-static void *take(struct taker *t, size_t count, size_t size)
+static void *take_raw(struct taker *t, size_t count, size_t size)
 {
     ml_need_add(&t->need, count, size);
     if (!t->allocate) return NULL;
-    void *p = ml_alloc(count, size);
+    void *p = ml_alloc_raw(count, size);
     if (p == NULL) t->failed = true;
     return p;
+}
+static void *take(struct taker *t, size_t count, size_t size)
+{
+    void *p = take_raw(t, count, size);
+    return p == NULL ? NULL : memset(p, 0, count * size);
 }
 
 static void take_all(struct taker *t, const struct kmeans_params *params, struct km_data *m, struct km_work *w,
                      struct kmeans_result *r)
 {
     size_t k = (size_t)params->k, d = m->d, padded = m->groups * (size_t)m->kernel->width;
+    size_t threads = (size_t)ml_pool_threads(m->pool);
     bool seeding = params->init == NULL, several = seeding && params->n_init > 1;
     *w = (struct km_work){.k = params->k};
     tile_shape(m->kernel, params->k, &w->tiles);
     size_t places = (size_t)w->tiles.n_tiles * (size_t)w->tiles.tile;
-    m->x = take(t, padded * d, sizeof *m->x); /* n, d and the width are bounded: no overflow before take's own check */
+    m->x = take_raw(t, padded * d, sizeof *m->x); /* n, d and the width are bounded: no overflow before take's own check */
     m->mean = take(t, d, sizeof *m->mean);
     w->centres = take(t, k * d, sizeof *w->centres);
     w->next = take(t, k * d, sizeof *w->next);
@@ -87,15 +93,16 @@ static void take_all(struct taker *t, const struct kmeans_params *params, struct
     w->chunk_changed = take(t, m->n_chunks, sizeof *w->chunk_changed);
     w->chunk_value = take(t, m->n_chunks * KM_SEED_TILE, sizeof *w->chunk_value);
     w->chunk_row = take(t, m->n_chunks, sizeof *w->chunk_row);
-    w->labels = take(t, padded, sizeof *w->labels);
-    w->closest = seeding ? take(t, padded, sizeof *w->closest) : NULL;
+    w->labels = take_raw(t, padded, sizeof *w->labels);
+    w->closest = seeding ? take_raw(t, padded, sizeof *w->closest) : NULL;
+    w->centred = take_raw(t, threads * KM_WIDTH_MAX * d, sizeof *w->centred);
     w->candidates = take(t, d * KM_SEED_TILE, sizeof *w->candidates);
     w->tiles.c = take(t, places * d, sizeof *w->tiles.c);
     w->tiles.half_norm2 = take(t, places, sizeof *w->tiles.half_norm2);
     *r = (struct kmeans_result){.k = params->k, .n = m->n, .d = d};
     r->centres = take(t, k * d, sizeof *r->centres);
     r->sizes = take(t, k, sizeof *r->sizes);
-    r->labels = several ? take(t, padded, sizeof *r->labels) : NULL; /* a single start's labels are handed over */
+    r->labels = several ? take_raw(t, padded, sizeof *r->labels) : NULL; /* a single start's labels are handed over */
 }
 
 static void work_done(struct km_data *m, struct km_work *w)
@@ -113,14 +120,15 @@ static void work_done(struct km_data *m, struct km_work *w)
     free(w->chunk_row);
     free(w->labels);
     free(w->closest);
+    free(w->centred);
     free(w->candidates);
     free(w->tiles.c);
     free(w->tiles.half_norm2);
 }
 
-size_t kmeans_memory(const struct kmeans_params *params, size_t n, size_t d)
+size_t kmeans_memory(const struct kmeans_params *params, size_t n, size_t d, struct ml_pool *pool)
 {
-    struct km_data m = {.kernel = km_kernel_best(), .n = n, .d = d};
+    struct km_data m = {.kernel = km_kernel_best(), .pool = pool, .n = n, .d = d};
     struct km_work w;
     struct kmeans_result r;
     struct taker t = {0};
@@ -138,6 +146,7 @@ struct prepare {
     double *sums;   /* (n_chunks, d) */
     double *square; /* (n_chunks, KM_SEED_TILE), the first of each: sum of squared differences from the means */
     size_t *bad;    /* n_chunks: first element that is not finite or too far from its mean; n * d for none */
+    float *centred; /* (threads, KM_WIDTH_MAX, d): a group before it is packed */
 };
 
 static void sum_part(void *arg, size_t chunk, int worker)
@@ -156,40 +165,33 @@ static void sum_part(void *arg, size_t chunk, int worker)
 
 static void pack_part(void *arg, size_t chunk, int worker)
 {
-    (void)worker;
     const struct prepare *p = arg;
     const struct km_data *m = p->m;
     size_t d = m->d, width = (size_t)m->kernel->width;
-    double total = 0;
-    p->bad[chunk] = m->n * d;
+    double *square = p->sums + chunk * d, total = 0;
+    float *centred = p->centred + (size_t)worker * KM_WIDTH_MAX * d;
+    for (size_t f = 0; f < d; f++) square[f] = 0;
     for (size_t g = chunk * m->chunk_groups; g < km_chunk_end(m, chunk); g++) {
-        const float *rows = p->x + g * width * d;
-        float *to = m->x + g * width * d;
         size_t count = m->n - g * width < width ? m->n - g * width : width;
-        double largest = 0, square = 0;
-        for (size_t f = 0; f < d; f++) {
-            double mean = m->mean[f];
-            for (size_t i = 0; i < count; i++) {
-                double v = (double)rows[i * d + f] - mean;
-                to[f * width + i] = (float)v;
-                square += v * v;
-                largest = fabs(v) <= largest ? largest : fabs(v); /* so written that NaN is taken over */
-            }
-        }
-        total += square;
-        if (!(largest <= FAR) && p->bad[chunk] == m->n * d) {
-            for (size_t e = 0; e < count * d && p->bad[chunk] == m->n * d; e++) {
-                if (!(fabs((double)rows[e] - m->mean[e % d]) <= FAR)) p->bad[chunk] = g * width * d + e;
-            }
-        }
+        m->kernel->pack(p->x + g * width * d, count, d, m->mean, m->x + g * width * d, centred, square);
     }
+    for (size_t f = 0; f < d; f++) total += square[f];
     p->square[chunk * KM_SEED_TILE] = total;
+    p->bad[chunk] = m->n * d;
+    if (total <= FAR * FAR) return; /* then no value is too far either; NaN is not <= */
+    size_t end = km_chunk_end(m, chunk) * width;
+    if (end > m->n) end = m->n;
+    for (size_t e = chunk * m->chunk_groups * width * d; e < end * d; e++) {
+        if (fabs((double)p->x[e] - m->mean[e % d]) <= FAR) continue;
+        p->bad[chunk] = e;
+        return;
+    }
 }
 
 /* Centres and packs the rows. Refuses values that cannot be used, naming the first. */
 static enum meros_code prepare(struct ml_matrix x, struct km_data *m, struct km_work *w, struct meros_err *err)
 {
-    struct prepare p = {m, x.data, w->chunk_sums, w->chunk_value, w->chunk_row};
+    struct prepare p = {m, x.data, w->chunk_sums, w->chunk_value, w->chunk_row, w->centred};
     parallel_for(m->pool, m->n_chunks, sum_part, &p);
     for (size_t i = 0; i < m->n_chunks; i++) {
         for (size_t f = 0; f < m->d; f++) m->mean[f] += p.sums[i * m->d + f];
@@ -240,7 +242,7 @@ enum meros_code kmeans_fit(struct ml_matrix x, const struct kmeans_params *param
 {
     enum meros_code code = kmeans_check_params(params, x.rows, x.cols, err);
     if (code != MEROS_OK) return code;
-    size_t need = kmeans_memory(params, x.rows, x.cols), budget = run == NULL ? 0 : run->memory_budget;
+    size_t need = kmeans_memory(params, x.rows, x.cols, ml_run_pool(run)), budget = run == NULL ? 0 : run->memory_budget;
     struct ml_need total = {need, need == SIZE_MAX};
     code = ml_need_check(&total, budget, "k-means", err);
     if (code != MEROS_OK) return code;

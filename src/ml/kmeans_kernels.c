@@ -98,8 +98,8 @@ static inline __attribute__((always_inline)) uint32_t v4i_differ(km_v4i a, km_v4
 #undef v_take_greater
 #undef vi_differ
 
-static const struct km_kernel portable = {"portable", 8, 6, assign_portable, try_seeds_portable, add_seed_portable,
-                                     distance_sums_portable};
+static const struct km_kernel portable = {"portable", 8, 6, pack_portable, assign_portable, inertia_portable, try_seeds_portable, add_seed_portable,
+                                       distance_sums_portable};
 
 #ifdef __x86_64__
 #include <immintrin.h>
@@ -149,8 +149,8 @@ static const struct km_kernel portable = {"portable", 8, 6, assign_portable, try
 #undef v_take_greater
 #undef vi_differ
 
-static const struct km_kernel avx2 = {"avx2", 16, 6, assign_avx2, try_seeds_avx2, add_seed_avx2,
-                                     distance_sums_avx2};
+static const struct km_kernel avx2 = {"avx2", 16, 6, pack_avx2, assign_avx2, inertia_avx2, try_seeds_avx2, add_seed_avx2,
+                                       distance_sums_avx2};
 
 #define KM(name) name##_avx512
 #define KM_TARGET __attribute__((target("avx512f,avx512dq,avx512vl")))
@@ -177,8 +177,8 @@ static const struct km_kernel avx2 = {"avx2", 16, 6, assign_avx2, try_seeds_avx2
 #define vi_differ(a, b) ((uint32_t)_mm512_cmpneq_epi32_mask((a), (b)))
 #include "kmeans_kernel.inc"
 
-static const struct km_kernel avx512 = {"avx512", 32, 12, assign_avx512, try_seeds_avx512, add_seed_avx512,
-                                     distance_sums_avx512};
+static const struct km_kernel avx512 = {"avx512", 32, 12, pack_avx512, assign_avx512, inertia_avx512, try_seeds_avx512, add_seed_avx512,
+                                       distance_sums_avx512};
 #endif
 
 static const struct km_kernel *forced;

@@ -72,28 +72,13 @@ static double row_distance2(const struct km_data *m, const double *centres, size
     return sum;
 }
 
-/* Calls for every row of a chunk would divide by the width each time; the rows of a group are walked together. */
 static void inertia_part(void *arg, size_t chunk, int worker)
 {
     (void)worker;
     const struct pass *p = arg;
     const struct km_data *m = p->m;
-    size_t width = (size_t)m->kernel->width, d = m->d;
-    double total = 0;
-    for (size_t g = chunk * m->chunk_groups; g < km_chunk_end(m, chunk); g++) {
-        const int32_t *label = p->w->labels + g * width;
-        size_t rows = m->n - g * width < width ? m->n - g * width : width;
-        double lane[KM_WIDTH_MAX] = {0};
-        for (size_t f = 0; f < d; f++) {
-            const float *x = m->x + (g * d + f) * width;
-            for (size_t i = 0; i < rows; i++) {
-                double diff = (double)x[i] - p->w->centres[(size_t)label[i] * d + f];
-                lane[i] += diff * diff;
-            }
-        }
-        for (size_t i = 0; i < rows; i++) total += lane[i];
-    }
-    p->w->chunk_value[chunk * KM_SEED_TILE] = total;
+    p->w->chunk_value[chunk * KM_SEED_TILE] =
+        m->kernel->inertia(m->x, chunk * m->chunk_groups, km_chunk_end(m, chunk), m->n, m->d, p->w->centres, p->w->labels);
 }
 
 static void farthest_part(void *arg, size_t chunk, int worker)

@@ -28,10 +28,19 @@ struct km_kernel {
     int width;    /* rows in a group */
     int tile_max; /* centres at a time; tiles are a third, two thirds or all of it */
 
+    /* One group: subtracts the means (d) from `count` row-major rows, adds the squares to square (d) and packs the rows,
+     * padding with zeros. centred: (width, d) scratch. */
+    void (*pack)(const float *rows, size_t count, size_t d, const double *mean, float *to, float *centred,
+                 double *square);
+
     /* Gives the rows of groups g0..g1-1 (of n rows in all) their nearest centre. Where the label changes, the row is
      * moved from its old centre's entry of sums (k, d) and counts (k) to its new one's. Returns how many changed. */
     size_t (*assign)(const float *x, size_t g0, size_t g1, size_t n, size_t d, const struct km_tiles *t,
                      int32_t *labels, double *sums, int64_t *counts);
+
+    /* The sum of squared distances of the rows to the centres (k, d) of their labels, in double. */
+    double (*inertia)(const float *x, size_t g0, size_t g1, size_t n, size_t d, const double *centres,
+                      const int32_t *labels);
 
     /* KM_SEED_TILE candidate centres, column by column: out_sums[t] = sum over rows of min(closest, distance^2). */
     void (*try_seeds)(const float *x, size_t g0, size_t g1, size_t d, const float *candidates, const float *closest,
@@ -80,6 +89,7 @@ struct km_work {
     int32_t *labels;                 /* groups * width */
     float *closest;                  /* groups * width; seeding only */
     float *candidates;               /* (d, KM_SEED_TILE) */
+    float *centred;                  /* (threads, KM_WIDTH_MAX, d); preparing only */
     struct km_tiles tiles;
 };
 

@@ -4,6 +4,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+enum { LARGE_PAGE = 2 << 20, LARGE = 8 << 20 };
 
 void ml_need_add(struct ml_need *need, size_t count, size_t size)
 {
@@ -21,13 +24,24 @@ enum meros_code ml_need_check(const struct ml_need *need, size_t budget, const c
                    (double)need->bytes / 1e6, (double)budget / 1e6);
 }
 
-void *ml_alloc(size_t count, size_t size)
+void *ml_alloc_raw(size_t count, size_t size)
 {
     size_t bytes;
-    if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - 64) return NULL;
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - LARGE_PAGE) return NULL;
     bytes = bytes == 0 ? 64 : (bytes + 63) / 64 * 64;
-    void *p = aligned_alloc(64, bytes);
-    return p == NULL ? NULL : memset(p, 0, bytes);
+    /* Large arrays get large pages where the system lends them: a tenth of the page faults, and fewer TLB misses in the
+     * passes that stream through them. */
+    if (bytes >= LARGE) bytes = (bytes + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+    void *p = aligned_alloc(bytes >= LARGE ? LARGE_PAGE : 64, bytes);
+    if (p == NULL) return NULL;
+    if (bytes >= LARGE) madvise(p, bytes, MADV_HUGEPAGE); /* only advice: failing changes nothing but speed */
+    return p;
+}
+
+void *ml_alloc(size_t count, size_t size)
+{
+    void *p = ml_alloc_raw(count, size);
+    return p == NULL ? NULL : memset(p, 0, count * size);
 }
 
 enum meros_code ml_check_finite(struct ml_matrix x, struct meros_err *err)

@@ -62,7 +62,7 @@ enum meros_code kmeans_check_params(const struct kmeans_params *params, size_t n
                                     struct meros_err *err) MEROS_MUSTCHECK;
 
 /* The bytes that kmeans_fit will have allocated at its peak, result included; 0 for bad parameters. */
-size_t kmeans_memory(const struct kmeans_params *params, size_t n, size_t d);
+size_t kmeans_memory(const struct kmeans_params *params, size_t n, size_t d, struct ml_pool *pool);
 
 /* *out is written on success only; kmeans_result_done frees what is in it (and takes an all-zero one). x is only read.
  * MEROS_UNPROCESSABLE for bad parameters or data, MEROS_OUT_OF_MEMORY, MEROS_CANCELLED. run may be NULL. */

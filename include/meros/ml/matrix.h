@@ -29,6 +29,8 @@ enum meros_code ml_need_check(const struct ml_need *need, size_t budget, const c
 /* count * size zeroed bytes, aligned to 64 (a cache line, an AVX-512 register); free() them. NULL when out of memory or
  * past SIZE_MAX. Never returns NULL for a count of 0. */
 void *ml_alloc(size_t count, size_t size);
+/* The same, not zeroed: for large arrays that are written in full, by several threads, anyway. */
+void *ml_alloc_raw(size_t count, size_t size);
 
 /* The first value that is NaN or infinite: MEROS_UNPROCESSABLE naming its row and column (from 0). */
 enum meros_code ml_check_finite(struct ml_matrix x, struct meros_err *err) MEROS_MUSTCHECK;

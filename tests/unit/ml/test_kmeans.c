@@ -414,7 +414,7 @@ Test(kmeans, refuses_before_it_starts_when_the_budget_is_too_small)
     struct kmeans_params p = KMEANS_PARAMS_DEFAULT;
     struct kmeans_result r = {0};
     struct meros_err err = MEROS_ERR_INIT;
-    size_t need = kmeans_memory(&p, 5000, 4);
+    size_t need = kmeans_memory(&p, 5000, 4, NULL);
     struct ml_run run = {.memory_budget = need - 1};
     cr_expect_gt(need, 5000 * 4 * sizeof(float));
     cr_expect_eq(kmeans_fit(b.x, &p, &run, &r, &err), MEROS_OUT_OF_MEMORY);
