@@ -11,11 +11,10 @@ cd "$(dirname "$0")/.."
 MEROS_TEST_DATA=${MEROS_TEST_DATA:-../shared/data}
 [ ! -d "$MEROS_TEST_DATA" ] || MEROS_TEST_DATA=$(cd "$MEROS_TEST_DATA" && pwd)
 export MEROS_TEST_DATA
-export MEROS_BINARY="${MEROS_BINARY:-$PWD/build/asan/meros}"
 export OPENBLAS_NUM_THREADS=1
 # Settings of whoever runs this are not the tests'.
 for name in $(env | sed -n 's/^\(MEROS_[A-Z_]*\)=.*/\1/p'); do
-    case $name in MEROS_TEST_DATA | MEROS_BINARY) ;; *) unset "$name" ;; esac
+    case $name in MEROS_TEST_*) ;; *) unset "$name" ;; esac
 done
 reports=$PWD/build/reports
 rm -rf "$reports"

@@ -132,7 +132,7 @@ Test(keys, the_bootstrap_key_exists_after_every_start_and_once)
     cr_assert_eq(pg_int(db, "select count(*) from api_keys"), 1);
     svc = (struct service){.store = db->pool};
     cr_assert_eq(listener_new(&svc, &err), MEROS_OK);
-    cr_assert_eq(keys_start(&svc, "short", &err), MEROS_INVALID);
+    cr_assert_eq(keys_start(&svc, "a blank in it", &err), MEROS_INVALID);
     listener_free(&svc);
     pg_done(db);
 }
