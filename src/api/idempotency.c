@@ -56,6 +56,7 @@ static enum meros_code replay(struct http_request *req, struct crypto_hasher *h,
         return err_set(err, MEROS_UNPROCESSABLE,
                        "This Idempotency-Key was used with another request within the last 24 hours; use a new one for a new request.");
     http_reply_header(req, "Idempotency-Replayed", "true");
+    http_reply_header(req, "Cache-Control", "no-store"); /* the answer may hold a secret, as the first one did */
     if (it->location[0] != '\0')
         http_reply_header(req, "Location", it->location);
     if (it->body.len == 0)

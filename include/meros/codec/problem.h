@@ -6,7 +6,7 @@
 #include "meros/base/err.h"
 #include "meros/codec/json.h"
 
-#define PROBLEM_TYPE_PREFIX "urn:meros:problem:"
+#define PROBLEM_TYPE_PREFIX "/problems/"
 
 /* One object: type, title, status, detail, instance (left out where NULL) and, for faults of fields, errors. */
 void problem_write(struct jsonw *w, const struct meros_err *err, const char *instance);
