@@ -31,6 +31,10 @@ static inline struct service *api_service(const struct http_request *req)
 /* The body as JSON; json_free(*out) at the end. With an empty optional body *out is NULL. */
 enum meros_code api_body_json(struct http_request *req, struct json **out, struct meros_err *err) MEROS_MUSTCHECK;
 
+/* An object of the client's own members (attributes, consent) as text for the database, up to 64 KiB, in the arena;
+ * faults go to o under `name`. keep_nulls: a patch, in which null removes. STR_NONE for NULL. */
+struct str api_object_text(struct json_obj *o, const char *name, const struct json *object, bool keep_nulls, struct arena *arena);
+
 /* --- answers
  *   struct api_reply r;
  *   struct jsonw *w = api_reply_begin(&r);

@@ -146,7 +146,12 @@ static enum meros_code check_columns(struct importing *x, struct meros_err *err)
     for (int f = 0; f < d->n_fields; f++)
         if (d->fields[f].required && x->field_column[f] < 0) buf_printf(&missing, "%s%s", missing.len > 0 ? ", " : "", d->fields[f].name);
     enum meros_code rc = MEROS_OK;
-    if (missing.len > 0)
+    bool one = x->n_columns == 1 && x->options->delimiter.p == NULL;
+    const struct str only = x->n_columns > 0 ? x->columns[0].name : STR_NONE;
+    if (missing.len > 0 && one && (memchr(only.p, ';', only.n) != NULL || memchr(only.p, '\t', only.n) != NULL))
+        rc = err_set(err, MEROS_INVALID, "The file has no column for %s; its only column is %s. Is ?delimiter=%s meant?", missing.data,
+                     list_columns(x), memchr(only.p, ';', only.n) != NULL ? ";" : "tab");
+    else if (missing.len > 0)
         rc = err_set(err, MEROS_INVALID, "The file has no column for %s; its columns are %s. Name them with ?map=column:%s.",
                      missing.data, list_columns(x), d->fields[x->options->dataset == DATASET_EVENTS ? 1 : 0].name);
     buf_done(&missing);

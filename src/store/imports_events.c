@@ -21,7 +21,8 @@ static const struct sql MERGE = {"events_merge",
     "insert into event_merge "
     "select c.customer_no, c.event_key, c.kind, c.type, coalesce(c.occurred_at, e.occurred_at, $1), c.product_no, c.value, "
     "  c.quantity, c.properties, c.event_id, "
-    "  case when not c.repeated and e.occurred_at is null then 1 "
+    "  case when last_value(coalesce(e.same, false)) over ends then 0 " /* ends as it was */
+    "       when not c.repeated and e.occurred_at is null then 1 "
     "       when c.repeated and c.same or not c.repeated and e.same then 0 else 2 end, "
     "  c.final, e.occurred_at is not null, coalesce(e.same, false) "
     "from (select s.*, lag(s.seq) over one is not null as repeated, lead(s.seq) over one is null as final, "
@@ -34,7 +35,9 @@ static const struct sql MERGE = {"events_merge",
     "  select v.occurred_at, (v.type, v.product_no, v.value, v.quantity, v.properties) is not distinct from "
     "         (c.type, c.product_no, c.value, c.quantity, c.properties) "
     "         and (c.occurred_at is null or c.occurred_at = v.occurred_at) as same "
-    "  from events v where v.customer_no = c.customer_no and v.event_key = c.event_key limit 1) e on true", SQL_NOTHING};
+    "  from events v where v.customer_no = c.customer_no and v.event_key = c.event_key limit 1) e on true "
+    "window ends as (partition by c.customer_no, c.event_key order by c.seq rows between unbounded preceding and unbounded following)",
+    SQL_NOTHING};
 static const struct sql COUNT = {"events_count",
     "select count(*) filter (where outcome = 1), count(*) filter (where outcome = 2), count(*) filter (where outcome = 0), "
     "       count(*) filter (where final and stored and not same) from event_merge", SQL_ROW};

@@ -65,18 +65,19 @@ static const struct sql MERGE = {"orders_merge",
     "  window one as (partition by p.order_no, p.key order by p.seq)) "
     "insert into order_merge (order_id, order_no, holder_no, owner_no, line_key, line_id, product_no, ordered_at, quantity, "
     "                         unit_price, amount, outcome, apply) "
-    "select c.order_id, c.order_no, c.holder_no, c.owner_no, c.key, c.line_id, c.product_no, c.ordered_at, c.quantity, "
-    "       c.unit_price, c.amount, "
-    "       case when not c.repeated and e.amount is null then 1 "
-    "            when c.repeated and (c.customer_no, c.product_no, c.ordered_at, c.quantity, c.unit_price, c.amount) "
-    "                 is not distinct from (c.was_customer, c.was_product, c.was_at, c.was_quantity, c.was_price, c.was_amount) then 0 "
-    "            when not c.repeated and c.customer_no = c.holder_no and e.same then 0 "
+    "select order_id, order_no, holder_no, owner_no, key, line_id, product_no, ordered_at, quantity, unit_price, amount, "
+    "       case when owner_no = holder_no and last_value(coalesce(same, false)) over ends then 0 " /* ends as it was */
+    "            when not repeated and same is null then 1 "
+    "            when repeated and (customer_no, product_no, ordered_at, quantity, unit_price, amount) "
+    "                 is not distinct from (was_customer, was_product, was_at, was_quantity, was_price, was_amount) then 0 "
+    "            when not repeated and customer_no = holder_no and same then 0 "
     "            else 2 end, "
-    "       c.final and (e.amount is null or not e.same) "
+    "       final and not coalesce(same, false) "
     "from chained c left join lateral ("
-    "  select l.amount, (l.product_no, l.ordered_at, l.quantity, l.unit_price, l.amount) "
+    "  select (l.product_no, l.ordered_at, l.quantity, l.unit_price, l.amount) "
     "         is not distinct from (c.product_no, c.ordered_at, c.quantity, c.unit_price, c.amount) as same "
-    "  from order_lines l where l.customer_no = c.holder_no and l.order_no = c.order_no and l.line_key = c.key limit 1) e on true",
+    "  from order_lines l where l.customer_no = c.holder_no and l.order_no = c.order_no and l.line_key = c.key limit 1) e on true "
+    "window ends as (partition by order_no, key order by seq rows between unbounded preceding and unbounded following)",
     SQL_NOTHING};
 static const struct sql COUNT = {"orders_count",
     "select count(*) filter (where outcome = 1), count(*) filter (where outcome = 2), count(*) filter (where outcome = 0) "
