@@ -73,10 +73,12 @@ void log_write(enum log_level level, const char *event, size_t n, const struct l
     bool json = current_format == LOG_JSON;
     struct buf b;
     buf_init(&b, LINE_MAX_BYTES);
+    /* Always three digits after the second: lines stay aligned and sort as text. */
     char at[TIME_TEXT];
-    time_format(clock_now() / 1000 * 1000, at);
-    buf_printf(&b, json ? "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"" : "%s level=%s event=%s", at, names[level],
-               event);
+    int64_t now = clock_now();
+    at[time_format(now - now % TIME_SECOND, at) - 1] = '\0';
+    buf_printf(&b, json ? "{\"time\":\"%s.%03dZ\",\"level\":\"%s\",\"event\":\"%s\"" : "%s.%03dZ level=%s event=%s", at,
+               (int)(now % TIME_SECOND / 1000), names[level], event);
     for (size_t i = 0; i < n; i++) {
         if (kv[i].key == NULL) continue;
         buf_printf(&b, json ? ",\"%s\":" : " %s=", kv[i].key);
