@@ -229,7 +229,7 @@ static void buy(struct life *l, int64_t at, unsigned month)
     double price_factor = (m == 1 || m == 7) && day >= 8 && day <= 21 ? 0.8 : 1;
     size_t bought[32] = {0};
     if (!add_order(l, at, false, 0)) return;
-    visit(l, at - 5 * 60 * TIME_SECOND, month);
+    if (ml_rng_uniform(&l->r) < 0.5) visit(l, at - 5 * 60 * TIME_SECOND, month);
     for (unsigned i = 0, k = 0; i < n && k < 32; i++) {
         size_t product = choose_product(l, month);
         bool again = false;
@@ -237,7 +237,7 @@ static void buy(struct life *l, int64_t at, unsigned month)
         if (again) continue;
         bought[k++] = product;
         add_line(l, product, choose_quantity(l, product), round(demo_product_price(product) * price_factor * 100) / 100);
-        add_event(l, at - (int64_t)(280 - i * 8) * TIME_SECOND, VIEWED, product, 0);
+        if (ml_rng_uniform(&l->r) < 0.6) add_event(l, at - (int64_t)(280 - i * 8) * TIME_SECOND, VIEWED, product, 0);
         add_event(l, at - (int64_t)(276 - i * 8) * TIME_SECOND, ADDED, product, 0);
         if (ml_rng_uniform(&l->r) < 0.07) review(l, at + (int64_t)(4 + ml_rng_below(&l->r, 10)) * TIME_DAY, product);
     }
