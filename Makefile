@@ -127,11 +127,13 @@ TEST_CPPFLAGS = $(CPPFLAGS) -Itests/support
 TEST_CFLAGS   = $(CFLAGS) -Wno-missing-prototypes
 define unit_rules
 UNIT_$(1) := $$(sort $$(wildcard tests/unit/$(1)/*.c))
-$$(OUT)/tests/unit_$(1): $$(UNIT_$(1)) $$(wildcard tests/support/unit*.[ch]) $$(call ALL_LIBS,$(1) $$(USES_$(1))) $$(OUT)/flags
+$$(OUT)/tests/unit_$(1): $$(UNIT_$(1)) $$(wildcard tests/support/unit*.[ch]) $$(call ALL_LIBS,$(1) $$(USES_$(1)) $$(LINKS_$(1))) $$(OUT)/flags
 	@mkdir -p $$(@D)
-	$$(SAY) LD $$@ && $$(CC) $$(TEST_CPPFLAGS) -Ibuild/include/$(1) -Isrc/$(1) $$(if $$(filter store,$(1)),$$(POSTGRES_INCLUDE)) $$(TEST_CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.c,$$^) -Wl,--start-group $$(call ALL_LIBS,$(1) $$(USES_$(1))) -Wl,--end-group -lcriterion $$(call EXT_LIBS,$(1) $$(USES_$(1))) $$(TESTLIBS_$(1))
+	$$(SAY) LD $$@ && $$(CC) $$(TEST_CPPFLAGS) -Ibuild/include/$(1) -Isrc/$(1) $$(if $$(filter store,$(1)),$$(POSTGRES_INCLUDE)) $$(TEST_CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.c,$$^) -Wl,--start-group $$(call ALL_LIBS,$(1) $$(USES_$(1)) $$(LINKS_$(1))) -Wl,--end-group -lcriterion $$(call EXT_LIBS,$(1) $$(USES_$(1)) $$(LINKS_$(1))) $$(TESTLIBS_$(1))
 endef
 TESTLIBS_http := -lcurl
+# What the layers that a layer uses use in turn, and it may not: needed to link, not to be included.
+LINKS_api := store model feature ml
 $(foreach l,$(LAYERS),$(eval $(call unit_rules,$(l))))
 UNIT_BINS := $(foreach l,$(LAYERS),$(if $(wildcard tests/unit/$(l)/*.c),$(OUT)/tests/unit_$(l)))
 
