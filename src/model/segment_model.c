@@ -50,6 +50,7 @@ int64_t segment_model_moment(const struct segment_model *m, const struct custome
 int segment_model_assign(const struct segment_model *m, const float raw[FEATURE_COUNT], const struct prep_values *values)
 {
     if (m->method == SEGMENT_RFM) return (int)rfm_group_of(rfm_score(&m->cuts, raw));
+    if (m->n_segments == 1) return 0;
     const size_t d = m->prep.n_columns;
     float x[PREP_COLUMNS_MAX];
     double row[PREP_COLUMNS_MAX];

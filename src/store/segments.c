@@ -12,6 +12,8 @@ static const struct sql LOCK = {
 static const struct sql SET_NEXT = {
     "segmentation_set_next", "update segmentations set next_segment = $2 where segmentation_no = $1", SQL_NOTHING};
 
+static const struct sql COUNT_CUSTOMERS = {"segments_count_customers", "select count(*) from customers", SQL_ROW};
+
 static const struct sql SEGMENTS_DELETE = {"segments_delete", "delete from segments where model_no = $1", SQL_NOTHING};
 static const struct sql SEGMENT_INSERT = {
     "segment_insert",
@@ -86,6 +88,16 @@ enum meros_code store_segmentation_lock(struct store_conn *c, struct str name, i
 enum meros_code store_segmentation_set_next(struct store_conn *c, int64_t no, int64_t next_segment, struct meros_err *err)
 {
     return sql_exec(c, &SET_NEXT, NULL, err, P_INT(no), P_INT(next_segment));
+}
+
+enum meros_code store_customers_count(struct store_conn *c, int64_t *out, struct meros_err *err)
+{
+    struct rows r;
+    enum meros_code rc = sql_exec0(c, &COUNT_CUSTOMERS, &r, err);
+    if (rc != MEROS_OK) return rc;
+    *out = rows_int(&r, 0, 0);
+    rows_done(&r);
+    return MEROS_OK;
 }
 
 enum meros_code store_segments_write(struct store_conn *c, int64_t model_no, const struct segment_row *rows, size_t n,

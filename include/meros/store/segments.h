@@ -14,6 +14,9 @@ enum meros_code store_segmentation_lock(struct store_conn *c, struct str name, i
                                         struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code store_segmentation_set_next(struct store_conn *c, int64_t no, int64_t next_segment, struct meros_err *err) MEROS_MUSTCHECK;
 
+/* How many customers there are, for estimates before work. */
+enum meros_code store_customers_count(struct store_conn *c, int64_t *out, struct meros_err *err) MEROS_MUSTCHECK;
+
 struct segment_row {
     int64_t position;
     struct str id, label, description;

@@ -1,0 +1,619 @@
+#include "meros/service/training.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "meros/base/log.h"
+#include "meros/ml/assign.h"
+#include "meros/ml/cluster_metrics.h"
+#include "meros/ml/kmeans.h"
+#include "meros/ml/matrix.h"
+#include "meros/model/artifact.h"
+#include "meros/model/describe.h"
+#include "meros/service/scoring.h"
+#include "meros/service/serving.h"
+#include "meros/store/models.h"
+#include "meros/store/segments.h"
+#include "meros/store/store.h"
+
+struct training {
+    struct job_ctx *ctx;
+    struct segment_params params;
+    struct store_conn *conn;
+    struct ml_pool *pool;
+    struct dataset data;
+    float *x; /* kmeans: (n, prep.n_columns) */
+    struct segment_model *model;
+    int32_t *labels; /* (n) positions in the model */
+    struct cluster_metrics metrics;
+    bool has_metrics;
+    struct kmeans_k_row table[KMEANS_AUTO_K_MAX - KMEANS_AUTO_K_MIN + 1];
+    size_t n_table;
+    const char *index; /* by which k was chosen; NULL: it was given */
+    int iterations;
+    bool converged;
+    struct describe desc;
+    int64_t at; /* the moment customers are judged at */
+    struct buf metrics_json, features_json, params_json, artifact;
+    char model_id[MODEL_ID_CAP];
+    int64_t model_no, version;
+};
+
+static enum meros_code step(struct training *t, double fraction, const char *stage, struct meros_err *err)
+{
+    return job_step(t->ctx, fraction, stage) ? MEROS_OK : job_stopped(t->ctx, err);
+}
+
+/* --- 1. extracting */
+
+static bool wants_attributes(const struct segment_params *p)
+{
+    if (p->method == SEGMENT_RFM) return false;
+    if (p->n_features == 0) return true;
+    for (size_t i = 0; i < p->n_features; i++)
+        if (p->features[i].n >= 10 && memcmp(p->features[i].p, "attributes", 10) == 0) return true;
+    return false;
+}
+
+static enum meros_code extract(struct training *t, struct meros_err *err)
+{
+    struct service *svc = t->ctx->svc;
+    t->at = t->params.as_of == TIME_NONE ? clock_now() : t->params.as_of;
+    enum meros_code rc = store_connect(svc->store, &t->conn, err);
+    if (rc == MEROS_OK) rc = store_set_timeout(t->conn, 0, err);
+    if (rc != MEROS_OK) return rc;
+    /* A row of the matrix (before columns are chosen, the catalogue's), labels, and the scratch of profiles. */
+    const size_t extra = FEATURE_COUNT * sizeof(float) + 2 * sizeof(int32_t) + 3 * sizeof(double);
+    const struct scoring_progress progress = {job_step, t->ctx, 0, 0.35, "extracting"};
+    rc = scoring_extract(svc, t->conn, t->params.as_of, t->at, NULL, wants_attributes(&t->params), extra, &progress, &t->data,
+                         err);
+    if (rc == MEROS_CANCELLED) return job_stopped(t->ctx, err);
+    if (rc != MEROS_OK) return rc;
+    if (t->data.n > 0) return MEROS_OK;
+    if (t->params.as_of == TIME_NONE)
+        return err_set(err, MEROS_UNPROCESSABLE, "There are no customers to divide; import customers, orders or events first.");
+    char text[TIME_TEXT];
+    time_format(t->params.as_of, text);
+    return err_set(err, MEROS_UNPROCESSABLE, "No customer was known before %s, the `as_of` of this training.", text);
+}
+
+/* --- 2. preparing */
+
+static enum meros_code prepare(struct training *t, const struct str *features, size_t n_features, struct prep *prep,
+                               struct meros_err *err)
+{
+    enum meros_code rc = step(t, 0.36, "preparing", err);
+    const struct prep_params params = {t->params.scaling, features, n_features};
+    if (rc == MEROS_OK) rc = prep_fit(&t->data, &params, prep, err);
+    if (rc != MEROS_OK) return rc;
+    t->x = ml_alloc(t->data.n * prep->n_columns, sizeof *t->x);
+    if (t->x == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while preparing %zu customers.", t->data.n);
+    return prep_matrix(prep, &t->data, t->x, err);
+}
+
+static void hash_rows(const struct training *t, unsigned char out[SHA256_BYTES])
+{
+    unsigned char parts[2 * SHA256_BYTES];
+    crypto_sha256(t->data.customer_no, t->data.n * sizeof *t->data.customer_no, parts);
+    crypto_sha256(t->data.raw, t->data.n * FEATURE_COUNT * sizeof *t->data.raw, parts + SHA256_BYTES);
+    crypto_sha256(parts, sizeof parts, out);
+}
+
+/* --- 3. clustering */
+
+/* Maps the clustering's own progress to the job's. */
+struct clustering {
+    struct training *t;
+    double from, to;
+};
+
+static bool clustering_step(void *arg, double fraction, const char *stage)
+{
+    const struct clustering *c = arg;
+    (void)stage;
+    return job_step(c->t->ctx, c->from + (c->to - c->from) * fraction, "clustering");
+}
+
+static struct ml_run ml_run_of(struct clustering *c)
+{
+    const struct training *t = c->t;
+    const size_t budget = t->ctx->svc->settings.training_memory_bytes;
+    const size_t used = t->data.bytes + t->data.n * t->model->prep.n_columns * sizeof *t->x;
+    /* 0 would mean no limit. */
+    return (struct ml_run){t->pool, clustering_step, c, used < budget ? budget - used : 1};
+}
+
+/* Clusters that nobody is in (fewer distinct customers than k) are no segments. */
+static enum meros_code keep_centres(struct training *t, const struct kmeans_result *fit, struct meros_err *err)
+{
+    const size_t d = t->model->prep.n_columns;
+    struct segment_model *m = t->model;
+    struct segment_name *segments = calloc((size_t)fit->n_nonempty, sizeof *segments);
+    m->centres = calloc((size_t)fit->n_nonempty * d + 1, sizeof *m->centres);
+    if (segments == NULL || m->centres == NULL) {
+        free(segments);
+        return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while clustering.");
+    }
+    free(m->segments);
+    m->segments = segments;
+    m->n_segments = 0;
+    for (int c = 0; c < fit->k; c++) {
+        if (fit->sizes[c] == 0) continue;
+        memcpy(m->centres + (size_t)m->n_segments++ * d, fit->centres + (size_t)c * d, d * sizeof *m->centres);
+    }
+    t->iterations = fit->iterations;
+    t->converged = fit->converged;
+    return MEROS_OK;
+}
+
+static enum meros_code one_segment(struct training *t, struct meros_err *err)
+{
+    t->model->n_segments = 1;
+    t->model->centres = calloc(t->model->prep.n_columns + 1, sizeof *t->model->centres);
+    t->converged = true;
+    return t->model->centres == NULL ? err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory.") : MEROS_OK;
+}
+
+static enum meros_code choose_k(struct training *t, struct ml_matrix x, const struct kmeans_params *params,
+                                const struct ml_run *run, struct meros_err *err)
+{
+    struct kmeans_choice choice;
+    enum meros_code rc = kmeans_choose_k(x, params, KMEANS_AUTO_K_MIN, KMEANS_AUTO_K_MAX, run, &choice, err);
+    if (rc != MEROS_OK) return rc;
+    t->n_table = choice.n_table;
+    memcpy(t->table, choice.table, choice.n_table * sizeof *t->table);
+    t->index = choice.index;
+    rc = keep_centres(t, &choice.fit, err);
+    kmeans_choice_done(&choice);
+    return rc;
+}
+
+/* Nobody differs from anybody in any feature that is looked at. */
+static bool all_alike(const struct training *t)
+{
+    const size_t d = t->model->prep.n_columns;
+    for (size_t i = 1; i < t->data.n; i++)
+        if (memcmp(t->x, t->x + i * d, d * sizeof *t->x) != 0) return false;
+    return true;
+}
+
+static enum meros_code fit_kmeans(struct training *t, struct meros_err *err)
+{
+    enum meros_code rc = prepare(t, t->params.features, t->params.n_features, &t->model->prep, err);
+    if (rc == MEROS_OK) rc = step(t, 0.4, "clustering", err);
+    if (rc != MEROS_OK) return rc;
+    const size_t n = t->data.n, d = t->model->prep.n_columns;
+    if (t->params.k > 0 && (size_t)t->params.k > n)
+        return err_set(err, MEROS_UNPROCESSABLE, "k is %d, but there are only %zu customers to divide.", t->params.k, n);
+    const bool alike = d == 0 || all_alike(t);
+    if (alike && t->params.k > 1)
+        return err_set(err, MEROS_UNPROCESSABLE,
+                       "All %zu customers are alike in the features looked at; they cannot be divided into %d segments.", n,
+                       t->params.k);
+    if (t->params.k == 1 || alike || (t->params.k == 0 && n < 3)) return one_segment(t, err);
+
+    struct kmeans_params params = KMEANS_PARAMS_DEFAULT;
+    params.seed = (uint64_t)t->params.seed;
+    struct clustering c = {t, 0.4, 0.75};
+    struct ml_run run = ml_run_of(&c);
+    const struct ml_matrix x = {t->x, n, d};
+    if (t->params.k == 0) {
+        rc = choose_k(t, x, &params, &run, err);
+    } else {
+        struct kmeans_result fit;
+        params.k = t->params.k;
+        rc = kmeans_fit(x, &params, &run, &fit, err);
+        if (rc == MEROS_OK) {
+            rc = keep_centres(t, &fit, err);
+            kmeans_result_done(&fit);
+        }
+    }
+    return rc;
+}
+
+/* RFM needs no clustering; its quality indices are taken over the three measures of those who have bought. */
+static enum meros_code fit_rfm(struct training *t, struct prep *axes, struct meros_err *err)
+{
+    static const struct str features[] = {{"recency_days", 12}, {"frequency", 9}, {"monetary", 8}};
+    enum meros_code rc = rfm_fit(&t->data, &t->model->cuts, err);
+    if (rc == MEROS_OK) rc = prepare(t, features, 3, axes, err);
+    if (rc != MEROS_OK) return rc;
+    for (int g = 0; g < RFM_GROUP_COUNT; g++) {
+        (void)str_copy(t->model->segments[g].id, sizeof t->model->segments[g].id, str_of(rfm_group_slug((enum rfm_group)g)));
+        (void)str_copy(t->model->segments[g].label, sizeof t->model->segments[g].label,
+                       str_of(rfm_group_label((enum rfm_group)g)));
+    }
+    t->converged = true;
+    return MEROS_OK;
+}
+
+static enum meros_code measure(struct training *t, size_t columns, struct meros_err *err)
+{
+    if (columns == 0) return MEROS_OK;
+    struct clustering c = {t, 0.75, 0.8};
+    struct ml_run run = ml_run_of(&c);
+    const struct cluster_metrics_params params = {.seed = (uint64_t)t->params.seed};
+    int32_t *labels = malloc((t->data.n + 1) * sizeof *labels);
+    if (labels == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while measuring the clustering.");
+    for (size_t i = 0; i < t->data.n; i++)
+        labels[i] = t->params.method == SEGMENT_RFM && t->labels[i] == RFM_NO_PURCHASES ? -1 : t->labels[i];
+    enum meros_code rc = cluster_metrics((struct ml_matrix){t->x, t->data.n, columns}, labels, t->model->n_segments, &params,
+                                         &run, &t->metrics, err);
+    free(labels);
+    t->has_metrics = rc == MEROS_OK;
+    return rc;
+}
+
+static void set_origin(struct training *t)
+{
+    struct segment_model *m = t->model;
+    (void)str_copy(m->name, sizeof m->name, t->params.name);
+    m->seed = (uint64_t)t->params.seed;
+    m->as_of = t->params.as_of;
+    m->half_life_days = t->data.half_life_days;
+    m->rows = t->data.n;
+    hash_rows(t, m->row_hash);
+    snprintf(m->build, sizeof m->build, "meros %s, kernel %s, %s", MEROS_VERSION, kmeans_kernel(), __VERSION__);
+    /* The window that the rows cover, to the second: features are days before t->at in float. */
+    double oldest = -1, newest = -1;
+    for (size_t i = 0; i < t->data.n; i++) {
+        const float *raw = t->data.raw + i * FEATURE_COUNT;
+        if (!isnan(raw[FEATURE_TENURE]) && raw[FEATURE_TENURE] > oldest) oldest = raw[FEATURE_TENURE];
+        if (!isnan(raw[FEATURE_DAYS_SINCE_SEEN]) && (newest < 0 || raw[FEATURE_DAYS_SINCE_SEEN] < newest))
+            newest = raw[FEATURE_DAYS_SINCE_SEEN];
+    }
+    if (oldest >= 0) m->data_from = t->at - (int64_t)(oldest * 86400) * TIME_SECOND;
+    if (newest >= 0) m->data_to = t->at - (int64_t)(newest * 86400) * TIME_SECOND;
+}
+
+static enum meros_code fit(struct training *t, struct meros_err *err)
+{
+    struct prep axes = {0};
+    const bool rfm = t->params.method == SEGMENT_RFM;
+    t->model = segment_model_new(t->params.method, rfm ? RFM_GROUP_COUNT : 1);
+    if (t->model == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory.");
+    enum meros_code rc = rfm ? fit_rfm(t, &axes, err) : fit_kmeans(t, err);
+    if (rc == MEROS_OK) set_origin(t);
+    t->labels = malloc((t->data.n + 1) * sizeof *t->labels);
+    if (rc == MEROS_OK && t->labels == NULL) rc = err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory.");
+    if (rc == MEROS_OK) rc = scoring_assign(t->model, &t->data, t->labels, err);
+    if (rc == MEROS_OK) rc = measure(t, rfm ? axes.n_columns : t->model->prep.n_columns, err);
+    prep_done(&axes);
+    free(t->x);
+    t->x = NULL;
+    return rc;
+}
+
+/* --- 4. the names of segments */
+
+/* The number of an id "s12"; 0 for any other. */
+static int64_t id_number(struct str id)
+{
+    int64_t n;
+    return id.n > 1 && id.p[0] == 's' && str_to_int64((struct str){id.p + 1, id.n - 1}, &n) && n > 0 ? n : 0;
+}
+
+/* How many customers of each old segment (by its number) are in each new one; both sides come by customer_no. */
+struct overlap {
+    const struct training *t;
+    size_t at; /* row of the dataset reached */
+    int64_t numbers[SEGMENTS_MAX];
+    int n_old;
+    int64_t counts[SEGMENTS_MAX * SEGMENTS_MAX]; /* (old, new), rows of SEGMENTS_MAX */
+};
+
+static enum meros_code count_overlap(void *arg, int64_t customer_no, struct str segment_id, struct meros_err *err)
+{
+    struct overlap *o = arg;
+    (void)err;
+    const struct dataset *d = &o->t->data;
+    const int64_t number = id_number(segment_id);
+    while (o->at < d->n && d->customer_no[o->at] < customer_no) o->at++;
+    if (number == 0 || o->at == d->n || d->customer_no[o->at] != customer_no) return MEROS_OK;
+    int old = 0;
+    while (old < o->n_old && o->numbers[old] != number) old++;
+    if (old == SEGMENTS_MAX) return MEROS_OK;
+    if (old == o->n_old) o->numbers[o->n_old++] = number;
+    o->counts[old * SEGMENTS_MAX + o->t->labels[o->at]]++;
+    return MEROS_OK;
+}
+
+/* Orders segments by `number` and renames clusters accordingly, in centres, labels and description. */
+static enum meros_code reorder(struct training *t, const int64_t *number, struct meros_err *err)
+{
+    struct segment_model *m = t->model;
+    const int k = m->n_segments;
+    const size_t d = m->prep.n_columns;
+    int order[SEGMENTS_MAX], position[SEGMENTS_MAX];
+    for (int i = 0; i < k; i++) {
+        int at = i;
+        while (at > 0 && number[order[at - 1]] > number[i]) {
+            order[at] = order[at - 1];
+            at--;
+        }
+        order[at] = i;
+    }
+    double *centres = malloc(((size_t)k * d + 1) * sizeof *centres);
+    struct segment_summary *segments = calloc((size_t)k, sizeof *segments);
+    if (centres == NULL || segments == NULL) {
+        free(centres);
+        free(segments);
+        return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory.");
+    }
+    for (int p = 0; p < k; p++) {
+        position[order[p]] = p;
+        memcpy(centres + (size_t)p * d, m->centres + (size_t)order[p] * d, d * sizeof *centres);
+        segments[p] = t->desc.segments[order[p]];
+        snprintf(m->segments[p].id, sizeof m->segments[p].id, "s%lld", (long long)number[order[p]]);
+    }
+    for (size_t i = 0; i < t->data.n; i++) t->labels[i] = position[t->labels[i]];
+    free(m->centres);
+    m->centres = centres;
+    free(t->desc.segments);
+    t->desc.segments = segments; /* their features point into desc.cells, which stays */
+    return MEROS_OK;
+}
+
+/* Ids: a segment that continues one of the active model keeps its id; others get numbers never used before, larger
+ * segments first. In the transaction that holds the segmentation. */
+static enum meros_code name_segments(struct training *t, int64_t segmentation_no, int64_t *next, struct meros_err *err)
+{
+    if (t->params.method == SEGMENT_RFM) return MEROS_OK;
+    const int k = t->model->n_segments;
+    int64_t number[SEGMENTS_MAX] = {0};
+    int old_of_new[SEGMENTS_MAX];
+    struct overlap *o = calloc(1, sizeof *o);
+    if (o == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory.");
+    o->t = t;
+    enum meros_code rc = store_memberships_read(t->conn, segmentation_no, count_overlap, o, err);
+    if (rc == MEROS_OK && o->n_old > 0) {
+        for (int old = 0; old < o->n_old; old++) /* to rows of k, in place */
+            memmove(o->counts + old * k, o->counts + old * SEGMENTS_MAX, (size_t)k * sizeof *o->counts);
+        rc = label_match(o->counts, o->n_old, k, LABEL_MATCH_MIN_SHARE, old_of_new, err);
+        for (int c = 0; c < k && rc == MEROS_OK; c++)
+            if (old_of_new[c] >= 0) number[c] = o->numbers[old_of_new[c]];
+    }
+    free(o);
+    for (;;) {
+        int largest = -1;
+        for (int c = 0; c < k; c++)
+            if (number[c] == 0 && (largest < 0 || t->desc.segments[c].size > t->desc.segments[largest].size)) largest = c;
+        if (largest < 0) break;
+        number[largest] = (*next)++;
+    }
+    return rc == MEROS_OK ? reorder(t, number, err) : rc;
+}
+
+static void label_segments(struct training *t)
+{
+    if (t->params.method == SEGMENT_RFM) return;
+    char labels[SEGMENTS_MAX][SEGMENT_LABEL_MAX + 1];
+    describe_label(&t->desc, labels);
+    for (int s = 0; s < t->model->n_segments; s++) memcpy(t->model->segments[s].label, labels[s], sizeof labels[s]);
+}
+
+/* --- 5. storing */
+
+static void write_k_table(const struct training *t, struct jsonw *w)
+{
+    jsonw_kcstr(w, "k_chosen_by", t->index);
+    jsonw_key(w, "k_table");
+    jsonw_begin_array(w);
+    for (size_t i = 0; i < t->n_table; i++) {
+        const struct kmeans_k_row *r = &t->table[i];
+        jsonw_begin_object(w);
+        jsonw_kint(w, "k", r->k);
+        jsonw_knum(w, "silhouette", r->silhouette);
+        jsonw_knum(w, "calinski_harabasz", r->calinski_harabasz);
+        jsonw_knum(w, "davies_bouldin", r->davies_bouldin);
+        jsonw_knum(w, "inertia", r->inertia);
+        jsonw_knum(w, "score", r->score);
+        jsonw_end_object(w);
+    }
+    jsonw_end_array(w);
+}
+
+static void write_metrics(const struct training *t, struct jsonw *w)
+{
+    const bool known = t->has_metrics;
+    int segments = 0;
+    for (int s = 0; s < t->desc.k; s++) segments += t->desc.segments[s].size > 0;
+    jsonw_begin_object(w);
+    jsonw_knum(w, "silhouette", known ? t->metrics.silhouette : NAN);
+    jsonw_knum(w, "calinski_harabasz", known ? t->metrics.calinski_harabasz : NAN);
+    jsonw_knum(w, "davies_bouldin", known ? t->metrics.davies_bouldin : NAN);
+    if (t->params.method == SEGMENT_KMEANS) {
+        jsonw_knum(w, "inertia", known ? t->metrics.inertia : 0);
+        jsonw_kint(w, "iterations", t->iterations);
+        jsonw_kbool(w, "converged", t->converged);
+    }
+    if (known && !t->metrics.silhouette_exact) jsonw_kint(w, "silhouette_rows", (int64_t)t->metrics.silhouette_rows);
+    jsonw_kint(w, "customers", (int64_t)t->data.n);
+    jsonw_kint(w, "segments", segments);
+    if (t->index != NULL) write_k_table(t, w);
+    jsonw_end_object(w);
+}
+
+static void write_features(const struct training *t, struct jsonw *w)
+{
+    static const char *const rfm[] = {"recency_days", "frequency", "monetary"};
+    jsonw_begin_array(w);
+    for (size_t i = 0; t->params.method == SEGMENT_RFM && i < 3; i++) jsonw_cstr(w, rfm[i]);
+    for (size_t j = 0; j < t->model->prep.n_columns; j++) {
+        struct buf name;
+        buf_init(&name, 4096);
+        prep_column_name(&t->model->prep, j, &name);
+        jsonw_str(w, (struct str){name.data, name.len});
+        buf_done(&name);
+    }
+    jsonw_end_array(w);
+}
+
+static enum meros_code insert_model(struct training *t, struct meros_err *err)
+{
+    struct jsonw w;
+    jsonw_init(&w, &t->metrics_json);
+    write_metrics(t, &w);
+    jsonw_init(&w, &t->features_json);
+    write_features(t, &w);
+    jsonw_init(&w, &t->params_json);
+    segment_params_write(&t->params, &w);
+    t->model->trained_at = clock_now();
+    enum meros_code rc = artifact_encode(t->model, &t->artifact, err);
+    if (rc != MEROS_OK) return rc;
+    if (t->metrics_json.failed || t->features_json.failed || t->params_json.failed)
+        return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while writing down the model.");
+
+    unsigned char id[8], sum[SHA256_BYTES];
+    char hex[17];
+    crypto_random(id, sizeof id);
+    hex_encode(id, sizeof id, hex);
+    snprintf(t->model_id, sizeof t->model_id, MODEL_ID_PREFIX "%s", hex);
+    crypto_sha256(t->artifact.data, t->artifact.len, sum);
+    const struct segment_model *m = t->model;
+    const struct model_row row = {
+        .id = str_of(t->model_id),
+        .kind = STR("segments"),
+        .name = t->params.name,
+        .algorithm = str_of(segment_method_words[m->method]),
+        .params = {t->params_json.data, t->params_json.len},
+        .features = {t->features_json.data, t->features_json.len},
+        .metrics = {t->metrics_json.data, t->metrics_json.len},
+        .seed = t->params.seed,
+        .as_of = m->as_of,
+        .evaluated_at = t->at,
+        .trained_at = m->trained_at,
+        .data_from = m->data_from,
+        .data_to = m->data_to,
+        .rows = (int64_t)m->rows,
+        .row_hash = {(const char *)m->row_hash, SHA256_BYTES},
+        .checksum = {(const char *)sum, SHA256_BYTES},
+        .build = str_of(m->build),
+        .job_id = str_of(t->ctx->id),
+        .artifact = {t->artifact.data, t->artifact.len},
+    };
+    return store_model_insert(t->conn, &row, &t->model_no, &t->version, err);
+}
+
+static void write_result(struct training *t)
+{
+    struct jsonw *w = t->ctx->result;
+    jsonw_begin_object(w);
+    jsonw_key(w, "model");
+    jsonw_begin_object(w);
+    jsonw_kcstr(w, "id", t->model_id);
+    jsonw_kcstr(w, "kind", "segments");
+    jsonw_kstr(w, "name", t->params.name);
+    jsonw_kint(w, "version", t->version);
+    jsonw_kcstr(w, "algorithm", segment_method_words[t->model->method]);
+    jsonw_end_object(w);
+    jsonw_kraw(w, "metrics", (struct str){t->metrics_json.data, t->metrics_json.len});
+    jsonw_key(w, "segments");
+    jsonw_begin_array(w);
+    for (int s = 0; s < t->model->n_segments; s++) {
+        if (t->desc.segments[s].size == 0) continue;
+        jsonw_begin_object(w);
+        jsonw_kcstr(w, "id", t->model->segments[s].id);
+        jsonw_kcstr(w, "label", t->model->segments[s].label);
+        jsonw_kint(w, "size", (int64_t)t->desc.segments[s].size);
+        jsonw_knum(w, "share", t->desc.segments[s].share);
+        jsonw_end_object(w);
+    }
+    jsonw_end_array(w);
+    jsonw_end_object(w);
+}
+
+/* The one transaction that others see. */
+static enum meros_code write_all(struct training *t, struct meros_err *err)
+{
+    int64_t segmentation_no, next;
+    enum meros_code rc = store_segmentation_lock(t->conn, t->params.name, &segmentation_no, &next, err);
+    if (rc == MEROS_OK) rc = name_segments(t, segmentation_no, &next, err);
+    if (rc != MEROS_OK) return rc;
+    label_segments(t);
+    rc = store_segmentation_set_next(t->conn, segmentation_no, next, err);
+    if (rc == MEROS_OK) rc = insert_model(t, err);
+    if (rc == MEROS_OK) rc = step(t, 0.9, "storing", err);
+    if (rc == MEROS_OK)
+        rc = scoring_write(t->conn, segmentation_no, t->model_no, t->model, &t->data, t->labels, &t->desc, t->at, NULL, err);
+    if (rc == MEROS_OK) rc = store_model_activate(t->conn, t->model_no, t->model->trained_at, err);
+    if (rc != MEROS_OK) return rc;
+    write_result(t);
+    rc = step(t, 0.99, "storing", err);
+    if (rc == MEROS_OK) rc = job_finish_in(t->ctx, t->conn, err);
+    return rc;
+}
+
+static enum meros_code store_it(struct training *t, struct meros_err *err)
+{
+    enum meros_code rc = step(t, 0.85, "storing", err);
+    if (rc == MEROS_OK) rc = store_begin(t->conn, err);
+    if (rc != MEROS_OK) return rc;
+    rc = write_all(t, err);
+    if (rc == MEROS_OK) rc = store_commit(t->conn, err);
+    if (rc != MEROS_OK) {
+        store_rollback(t->conn);
+        return rc;
+    }
+    log_info("model.trained", KV("model", t->model_id), KV("segmentation", t->model->name), KV_I("version", t->version),
+             KV("algorithm", segment_method_words[t->model->method]), KV_I("customers", t->data.n),
+             KV_I("segments", t->model->n_segments));
+    return MEROS_OK;
+}
+
+static void training_done(struct training *t)
+{
+    store_disconnect(t->conn);
+    ml_pool_free(t->pool);
+    describe_done(&t->desc);
+    segment_model_free(t->model);
+    free(t->labels);
+    free(t->x);
+    dataset_done(&t->data);
+    buf_done(&t->metrics_json);
+    buf_done(&t->features_json);
+    buf_done(&t->params_json);
+    buf_done(&t->artifact);
+    free(t);
+}
+
+static enum meros_code run(struct job_ctx *ctx, struct meros_err *err)
+{
+    struct training *t = calloc(1, sizeof *t);
+    if (t == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory.");
+    t->ctx = ctx;
+    buf_init(&t->metrics_json, 1 << 20);
+    buf_init(&t->features_json, 1 << 20);
+    buf_init(&t->params_json, 1 << 16);
+    buf_init(&t->artifact, ARTIFACT_MAX);
+    enum meros_code rc = segment_params_read(ctx->params, clock_now(), &t->params, err);
+    if (rc == MEROS_OK) rc = ml_pool_new(&t->pool, ctx->svc->settings.training_threads, 0, err);
+    if (rc == MEROS_OK) rc = extract(t, err);
+    if (rc == MEROS_OK) rc = fit(t, err);
+    if (rc == MEROS_OK) rc = step(t, 0.8, "describing", err);
+    if (rc == MEROS_OK) rc = describe_fit(&t->desc, &t->data, &t->model->prep, t->labels, t->model->n_segments, err);
+    if (rc == MEROS_OK) rc = store_it(t, err);
+    if (rc == MEROS_OK) {
+        /* The models are active whatever happens now; other replicas, and this one again, follow by notification. */
+        struct meros_err late = MEROS_ERR_INIT;
+        if (serving_reload(ctx->svc, &late) != MEROS_OK) log_warn("models.reload", KV("error", late.detail));
+    }
+    if (rc == MEROS_CANCELLED) rc = job_stopped(ctx, err);
+    training_done(t);
+    return rc;
+}
+
+static enum meros_code check(struct service *svc, const struct json *params, struct meros_err *err)
+{
+    (void)svc;
+    struct segment_params ignored;
+    return segment_params_read(params, clock_now(), &ignored, err);
+}
+
+const struct job_kind training_segments_kind = {
+    .name = "train.segments",
+    .help = "Divide the customers into segments.",
+    .check_params = check,
+    .run = run,
+};
