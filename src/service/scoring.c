@@ -1,6 +1,7 @@
 #include "meros/service/scoring.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "meros/base/log.h"
@@ -157,8 +158,8 @@ static enum meros_code write_segments(struct store_conn *c, int64_t model_no, co
                                       struct meros_err *err)
 {
     const size_t k = (size_t)m->n_segments;
-    struct segment_row *rows = calloc(k, sizeof *rows);
-    struct buf *texts = calloc(2 * k, sizeof *texts);
+    struct segment_row *rows = calloc(SEGMENTS_MAX, sizeof *rows);
+    struct buf *texts = calloc(2 * SEGMENTS_MAX, sizeof *texts);
     enum meros_code rc = MEROS_OK;
     if (rows == NULL || texts == NULL) {
         rc = err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while describing segments.");

@@ -25,19 +25,25 @@ static void read_k(struct json_obj *o, struct segment_params *out)
         out->k = (int)json_int(k);
 }
 
+static void feature_fault(struct json_obj *o, size_t i, const char *what)
+{
+    char pointer[ERR_POINTER_MAX];
+    snprintf(pointer, sizeof pointer, "/params/features/%zu", i);
+    err_field(o->err, pointer, "%s", what);
+    o->failed = true;
+}
+
 static void read_features(struct json_obj *o, struct segment_params *out)
 {
     const struct json *list = json_obj_array(o, "features", JSON_OPTIONAL, TRAIN_FEATURES_MAX);
-    for (size_t i = 0; i < json_count(list) && i < TRAIN_FEATURES_MAX; i++) {
+    for (size_t i = 0; i < json_count(list); i++) {
         struct str name = json_str(json_at(list, i));
-        char at[32];
-        snprintf(at, sizeof at, "features/%zu", i);
         if (!str_present(name)) {
-            json_obj_fault(o, at, "must be the name of a feature");
+            feature_fault(o, i, "must be the name of a feature");
             continue;
         }
         for (size_t before = 0; before < out->n_features; before++)
-            if (str_eq(out->features[before], name)) json_obj_fault(o, at, "is named twice");
+            if (str_eq(out->features[before], name)) feature_fault(o, i, "is named twice");
         out->features[out->n_features++] = name;
     }
     if (list != NULL && json_count(list) == 0) json_obj_fault(o, "features", "must name at least one feature; leave it out for all");

@@ -17,6 +17,8 @@ static const struct sql INSERT = {
     SQL_ROW};
 static const struct sql BY_ID = {
     "model_by_id", "select " MODEL_COLUMNS " from models where model_id = $1", SQL_ROW_OR_NONE};
+static const struct sql ACTIVE = {
+    "model_active", "select " MODEL_COLUMNS " from models where kind = $1 and name = $2 and active", SQL_ROW_OR_NONE};
 static const struct sql LIST = {
     "model_list",
     "select " MODEL_COLUMNS " from models where ($1::text is null or kind = $1) and ($2::bigint < 0 or active = ($2 = 1)) "
@@ -96,6 +98,17 @@ enum meros_code store_model_get(struct store_conn *c, struct str id, model_row_f
     enum meros_code rc = sql_exec(c, &BY_ID, &r, err, P_TEXT(id));
     if (rc != MEROS_OK) return rc;
     rc = r.n == 0 ? no_such_model(err) : give(&r, 0, fn, arg, err);
+    rows_done(&r);
+    return rc;
+}
+
+enum meros_code store_model_active(struct store_conn *c, struct str kind, struct str name, model_row_fn fn, void *arg,
+                                   struct meros_err *err)
+{
+    struct rows r;
+    enum meros_code rc = sql_exec(c, &ACTIVE, &r, err, P_TEXT(kind), P_TEXT(name));
+    if (rc != MEROS_OK) return rc;
+    rc = r.n == 0 ? err_set(err, MEROS_NOT_FOUND, "No model of this name is active.") : give(&r, 0, fn, arg, err);
     rows_done(&r);
     return rc;
 }

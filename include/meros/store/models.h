@@ -28,8 +28,11 @@ typedef enum meros_code (*model_row_fn)(void *arg, const struct model_row *m, st
  * the segmentation's row. */
 enum meros_code store_model_insert(struct store_conn *c, const struct model_row *m, int64_t *out_model_no,
                                    int64_t *out_version, struct meros_err *err) MEROS_MUSTCHECK;
-/* The model that a job has stored already (a job taken over after its commit); NOT_FOUND otherwise. */
+/* NOT_FOUND. */
 enum meros_code store_model_get(struct store_conn *c, struct str id, model_row_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
+/* The active model of (kind, name); NOT_FOUND without words of its own: the caller knows what was asked for. */
+enum meros_code store_model_active(struct store_conn *c, struct str kind, struct str name, model_row_fn fn, void *arg,
+                                   struct meros_err *err) MEROS_MUSTCHECK;
 /* Newest first, older than model_no `before` (0: from the newest). kind absent: any. active < 0: any, else 0 or 1. */
 enum meros_code store_model_list(struct store_conn *c, struct str kind, int active, int64_t before, int64_t limit,
                                  model_row_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;

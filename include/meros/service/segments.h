@@ -1,0 +1,41 @@
+/* Looking at segmentations, their segments and members, and at models: reads for the API, each from one consistent view
+ * of the database. Views given to callbacks live during the call. */
+#ifndef MEROS_SERVICE_SEGMENTS_H
+#define MEROS_SERVICE_SEGMENTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "meros/base/buf.h"
+#include "meros/base/err.h"
+#include "meros/base/str.h"
+#include "meros/service/service.h"
+#include "meros/store/models.h"
+#include "meros/store/segments.h"
+
+/* A segmentation is its active model and the segments somebody is in. */
+struct segmentation_view {
+    const struct model_row *model;
+    const struct segment_row *segments;
+    size_t n_segments;
+    int64_t customers;
+};
+typedef void (*segmentation_fn)(void *arg, const struct segmentation_view *s);
+
+/* NOT_FOUND names the segmentations that there are. */
+enum meros_code segmentation_get(struct service *svc, struct str name, segmentation_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
+/* The last activated first; model_no below `before` (0: from the newest). */
+enum meros_code segmentation_list(struct service *svc, int64_t before, int64_t limit, segmentation_fn fn, void *arg,
+                                  struct meros_err *err) MEROS_MUSTCHECK;
+/* NOT_FOUND names the segments that there are. */
+enum meros_code segment_members(struct service *svc, struct str name, struct str segment_id, int64_t after, int64_t limit,
+                                member_row_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
+
+typedef void (*model_fn)(void *arg, const struct model_row *m);
+enum meros_code models_get(struct service *svc, struct str id, model_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code models_list(struct service *svc, struct str kind, int active, int64_t before, int64_t limit, model_fn fn,
+                            void *arg, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code models_delete(struct service *svc, struct str id, struct meros_err *err) MEROS_MUSTCHECK;
+/* Appends the artifact. */
+enum meros_code models_export(struct service *svc, struct str id, struct buf *out, struct meros_err *err) MEROS_MUSTCHECK;
+
+#endif

@@ -1,0 +1,50 @@
+/* Answers about one customer, fresh as of the last commit: the published snapshot of the active models, and the reader
+ * that fetches customers' current state for many requests at once.
+ *
+ * Reader: requests wait in a queue; a reader thread takes all that wait (up to SERVING_BATCH), fetches them with one
+ * query on a connection of its own, judges each with the snapshot, and hands each its JSON. While one batch is at the
+ * database the next one gathers, so under load the round trip is shared by many and a lone request waits for nobody.
+ * Each answer is true as of a commit that was there when the query began, which is after the request came.
+ *
+ * Nothing hangs: with the database away a batch is refused at once (UNAVAILABLE); a watch thread refuses whatever has
+ * waited for SERVING_PATIENCE_MS, also a batch whose query does not return.
+ *
+ * Models: every replica follows channel "models" through the listener and reads the active set again when it changed. */
+#ifndef MEROS_SERVICE_SERVING_H
+#define MEROS_SERVICE_SERVING_H
+
+#include "meros/base/buf.h"
+#include "meros/base/err.h"
+#include "meros/base/str.h"
+#include "meros/model/snapshot.h"
+#include "meros/service/service.h"
+
+enum { SERVING_BATCH = 256, SERVING_QUEUE_MAX = 8192, SERVING_PATIENCE_MS = 5000 };
+
+/* Fills svc->serving; loads the active models (the database must be up) and subscribes to svc->listener, so between
+ * listener_new and listener_start. */
+enum meros_code serving_start(struct service *svc, struct meros_err *err) MEROS_MUSTCHECK;
+/* Refuses what is queued and what comes, and joins the threads; callable when never started. */
+void serving_stop(struct service *svc);
+void serving_free(struct service *svc);
+
+/* Reads the active models again and publishes them. An artifact that cannot be used is logged and left out. */
+enum meros_code serving_reload(struct service *svc, struct meros_err *err) MEROS_MUSTCHECK;
+/* The present set; snapshot_release() it. */
+const struct snapshot *serving_snapshot(struct service *svc);
+
+/* One question. The asker's memory; it must live, with customer_id, until done() is called: exactly once, by the reader
+ * or the watch thread. On MEROS_OK json holds the answer and may be taken over. done() must not block. */
+struct serving_ask {
+    struct str customer_id;
+    int64_t at; /* the moment to judge at; TIME_NONE: the present */
+    void (*done)(struct serving_ask *ask, enum meros_code rc, struct buf *json, const struct meros_err *err);
+    void *arg;
+    /* private */
+    struct serving_ask *next;
+    int64_t asked_ns;
+};
+/* Never blocks. MEROS_OK: done() will be called, perhaps before this returns. UNAVAILABLE: it will not be. */
+enum meros_code serving_ask(struct service *svc, struct serving_ask *ask, struct meros_err *err) MEROS_MUSTCHECK;
+
+#endif

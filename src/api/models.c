@@ -1,0 +1,162 @@
+/* /v1/models: what was trained, from what, how good it is; making another version the active one. */
+#include <stdio.h>
+
+#include "api_priv.h"
+#include "meros/base/crypto.h"
+#include "meros/model/artifact.h"
+#include "meros/service/scoring.h"
+#include "meros/service/segments.h"
+
+static void write_digest(struct jsonw *w, const char *name, struct str bytes)
+{
+    char hex[2 * SHA256_BYTES + 1];
+    if (bytes.n != SHA256_BYTES) {
+        jsonw_knull(w, name);
+        return;
+    }
+    hex_encode(bytes.p, bytes.n, hex);
+    jsonw_kcstr(w, name, hex);
+}
+
+static void write_model(struct jsonw *w, const struct model_row *m)
+{
+    jsonw_begin_object(w);
+    jsonw_kstr(w, "id", m->id);
+    jsonw_kstr(w, "kind", m->kind);
+    jsonw_kstr(w, "name", m->name);
+    jsonw_kint(w, "version", m->version);
+    jsonw_kstr(w, "algorithm", m->algorithm);
+    jsonw_kbool(w, "active", m->active);
+    jsonw_kraw(w, "params", m->params);
+    jsonw_kraw(w, "features", m->features);
+    jsonw_key(w, "data_window");
+    jsonw_begin_object(w);
+    jsonw_ktime(w, "from", m->data_from);
+    jsonw_ktime(w, "to", m->data_to);
+    jsonw_ktime(w, "as_of", m->as_of);
+    jsonw_end_object(w);
+    jsonw_kint(w, "rows", m->rows);
+    write_digest(w, "row_hash", m->row_hash);
+    jsonw_kint(w, "seed", m->seed);
+    jsonw_kraw(w, "metrics", m->metrics);
+    jsonw_ktime(w, "trained_at", m->trained_at);
+    jsonw_ktime(w, "activated_at", m->activated_at);
+    jsonw_ktime(w, "evaluated_at", m->evaluated_at);
+    jsonw_kstr(w, "build", m->build);
+    jsonw_kstr(w, "job_id", m->job_id);
+    jsonw_key(w, "artifact");
+    jsonw_begin_object(w);
+    jsonw_kint(w, "bytes", m->artifact_bytes);
+    write_digest(w, "sha256", m->checksum);
+    jsonw_end_object(w);
+    jsonw_end_object(w);
+}
+
+static void write_one(void *arg, const struct model_row *m)
+{
+    write_model(arg, m);
+}
+
+static enum meros_code reply_model(struct http_request *req, struct meros_err *err)
+{
+    struct api_reply r;
+    struct jsonw *w = api_reply_begin(&r);
+    enum meros_code rc = models_get(api_service(req), http_path_param(req, "id"), write_one, w, err);
+    if (rc == MEROS_OK) return api_reply_end(&r, req, 200, err);
+    api_reply_drop(&r);
+    return rc;
+}
+
+struct listing {
+    struct jsonw *w;
+    int64_t limit, n, last;
+};
+
+static void write_item(void *arg, const struct model_row *m)
+{
+    struct listing *l = arg;
+    if (l->n++ >= l->limit) return;
+    l->last = m->model_no;
+    write_model(l->w, m);
+}
+
+static enum meros_code list(struct http_request *req, struct meros_err *err)
+{
+    struct api_page page;
+    enum meros_code rc = api_page_read(req, "models", "i", &page, err);
+    if (rc != MEROS_OK) return rc;
+    const int active = http_query_given(req, "active") ? http_query_bool(req, "active", false) : -1;
+    struct api_reply r;
+    struct listing l = {.w = api_reply_begin(&r), .limit = page.limit};
+    api_page_begin(&page, l.w);
+    rc = models_list(api_service(req), http_query_str(req, "kind"), active, page.part[0].i, page.limit + 1, write_item, &l, err);
+    if (rc != MEROS_OK) {
+        api_reply_drop(&r);
+        return rc;
+    }
+    api_page_end(&page, l.w, l.n > l.limit, (struct api_part[]){{.i = l.last}});
+    return api_reply_end(&r, req, 200, err);
+}
+
+/* Nothing needs to be said when activating; an empty object is as good as no body. */
+static enum meros_code check_empty(struct http_request *req, struct meros_err *err)
+{
+    struct json *body = NULL;
+    enum meros_code rc = api_body_json(req, &body, err);
+    if (rc != MEROS_OK || body == NULL) return rc;
+    struct json_obj o;
+    json_obj_begin(&o, body, "", err);
+    rc = json_obj_end(&o);
+    json_free(body);
+    return rc;
+}
+
+static enum meros_code activate(struct http_request *req, struct meros_err *err)
+{
+    enum meros_code rc = check_empty(req, err);
+    if (rc == MEROS_OK) rc = scoring_activate(api_service(req), http_path_param(req, "id"), err);
+    return rc == MEROS_OK ? reply_model(req, err) : rc;
+}
+
+static enum meros_code delete(struct http_request *req, struct meros_err *err)
+{
+    enum meros_code rc = models_delete(api_service(req), http_path_param(req, "id"), err);
+    if (rc == MEROS_OK) http_reply_empty(req, 204);
+    return rc;
+}
+
+/* The artifact as it is stored; model/artifact.h describes the format. */
+static enum meros_code export(struct http_request *req, struct meros_err *err)
+{
+    struct buf bytes;
+    char disposition[ID_MAX + 64];
+    struct str id = http_path_param(req, "id");
+    buf_init(&bytes, ARTIFACT_MAX + 1);
+    enum meros_code rc = models_export(api_service(req), id, &bytes, err);
+    if (rc == MEROS_OK) {
+        /* An id that names a model is plain letters and digits. */
+        snprintf(disposition, sizeof disposition, "attachment; filename=\"%.*s.merosmodel\"", (int)id.n, id.p);
+        http_reply_header(req, "Content-Disposition", disposition);
+        http_reply_bytes(req, 200, "application/octet-stream", (struct str){bytes.data, bytes.len});
+    }
+    buf_done(&bytes);
+    return rc;
+}
+
+static const char *const kind_words[] = {"segments", NULL};
+static const struct http_param list_params[] = {
+    API_PAGE_PARAMS,
+    {.name = "kind", .kind = HTTP_PARAM_ENUM, .words = kind_words},
+    {.name = "active", .kind = HTTP_PARAM_BOOL},
+    {0},
+};
+
+const struct http_route api_models_routes[] = {
+    {.method = HTTP_GET, .pattern = "/v1/models", .name = "listModels", .scopes = SCOPE_READ | SCOPE_TRAIN, .params = list_params, .fn = list},
+    {.method = HTTP_GET, .pattern = "/v1/models/{id}", .name = "getModel", .scopes = SCOPE_READ | SCOPE_TRAIN, .fn = reply_model},
+    {.method = HTTP_DELETE, .pattern = "/v1/models/{id}", .name = "deleteModel", .scopes = SCOPE_TRAIN, .fn = delete},
+    {.method = HTTP_POST, .pattern = "/v1/models/{id}/activate", .name = "activateModel", .scopes = SCOPE_TRAIN,
+     .body = HTTP_BODY_BUFFERED, .media = API_JSON, .flags = HTTP_BODY_OPTIONAL, .fn = activate},
+    {.method = HTTP_GET, .pattern = "/v1/models/{id}/export", .name = "exportModel", .scopes = SCOPE_READ | SCOPE_TRAIN, .fn = export},
+    {0},
+};

@@ -1,0 +1,161 @@
+/* /v1/segmentations: how the customers are divided, and who is where. */
+#include <math.h>
+#include <stdio.h>
+
+#include "api_priv.h"
+#include "meros/service/segments.h"
+
+/* Views of the store are the service's to name; this layer sees them through service/segments.h. */
+
+static void write_model_ref(struct jsonw *w, const struct model_row *m)
+{
+    jsonw_key(w, "model");
+    jsonw_begin_object(w);
+    jsonw_kstr(w, "id", m->id);
+    jsonw_kint(w, "version", m->version);
+    jsonw_end_object(w);
+}
+
+static void write_head(struct jsonw *w, const struct segmentation_view *s)
+{
+    jsonw_kstr(w, "name", s->model->name);
+    jsonw_kstr(w, "method", s->model->algorithm);
+    write_model_ref(w, s->model);
+    jsonw_ktime(w, "trained_at", s->model->trained_at);
+    jsonw_ktime(w, "evaluated_at", s->model->evaluated_at);
+    jsonw_ktime(w, "as_of", s->model->as_of);
+    jsonw_kint(w, "customers", s->customers);
+    jsonw_kraw(w, "metrics", s->model->metrics);
+}
+
+static void write_segment_head(struct jsonw *w, const struct segment_row *s)
+{
+    jsonw_kstr(w, "id", s->id);
+    jsonw_kstr(w, "label", s->label);
+    jsonw_kstr(w, "description", s->description);
+    jsonw_kint(w, "size", s->size);
+    jsonw_knum(w, "share", s->share);
+    jsonw_knum(w, "revenue_share", s->revenue_share);
+}
+
+/* The profile is stored as one object; its members (features, distinguishing, rfm) belong to the segment. */
+static void write_profile(struct jsonw *w, struct str text)
+{
+    struct json *profile = NULL;
+    if (json_parse(text.p, text.n, &profile, NULL) != MEROS_OK) return;
+    const void *at = NULL;
+    struct str name;
+    const struct json *v;
+    while (json_next(profile, &at, &name, &v)) {
+        jsonw_key_str(w, name);
+        jsonw_value(w, v);
+    }
+    json_free(profile);
+}
+
+static void write_full(void *arg, const struct segmentation_view *s)
+{
+    struct jsonw *w = arg;
+    jsonw_begin_object(w);
+    write_head(w, s);
+    jsonw_key(w, "segments");
+    jsonw_begin_array(w);
+    for (size_t i = 0; i < s->n_segments; i++) {
+        jsonw_begin_object(w);
+        write_segment_head(w, &s->segments[i]);
+        write_profile(w, s->segments[i].profile);
+        jsonw_end_object(w);
+    }
+    jsonw_end_array(w);
+    jsonw_end_object(w);
+}
+
+static enum meros_code get(struct http_request *req, struct meros_err *err)
+{
+    struct api_reply r;
+    struct jsonw *w = api_reply_begin(&r);
+    enum meros_code rc = segmentation_get(api_service(req), http_path_param(req, "name"), write_full, w, err);
+    if (rc == MEROS_OK) return api_reply_end(&r, req, 200, err);
+    api_reply_drop(&r);
+    return rc;
+}
+
+struct listing {
+    struct jsonw *w;
+    int64_t limit, n, last;
+};
+
+static void write_summary(void *arg, const struct segmentation_view *s)
+{
+    struct listing *l = arg;
+    if (l->n++ >= l->limit) return;
+    l->last = s->model->model_no;
+    jsonw_begin_object(l->w);
+    write_head(l->w, s);
+    jsonw_key(l->w, "segments");
+    jsonw_begin_array(l->w);
+    for (size_t i = 0; i < s->n_segments; i++) {
+        jsonw_begin_object(l->w);
+        write_segment_head(l->w, &s->segments[i]);
+        jsonw_end_object(l->w);
+    }
+    jsonw_end_array(l->w);
+    jsonw_end_object(l->w);
+}
+
+static enum meros_code list(struct http_request *req, struct meros_err *err)
+{
+    struct api_page page;
+    enum meros_code rc = api_page_read(req, "segmentations", "i", &page, err);
+    if (rc != MEROS_OK) return rc;
+    struct api_reply r;
+    struct listing l = {.w = api_reply_begin(&r), .limit = page.limit};
+    api_page_begin(&page, l.w);
+    rc = segmentation_list(api_service(req), page.part[0].i, page.limit + 1, write_summary, &l, err);
+    if (rc != MEROS_OK) {
+        api_reply_drop(&r);
+        return rc;
+    }
+    api_page_end(&page, l.w, l.n > l.limit, (struct api_part[]){{.i = l.last}});
+    return api_reply_end(&r, req, 200, err);
+}
+
+static void write_member(void *arg, const struct member_row *m)
+{
+    struct listing *l = arg;
+    if (l->n++ >= l->limit) return;
+    l->last = m->customer_no;
+    jsonw_begin_object(l->w);
+    jsonw_kstr(l->w, "customer_id", m->customer_id);
+    jsonw_ktime(l->w, "since", m->since);
+    jsonw_end_object(l->w);
+}
+
+static enum meros_code members(struct http_request *req, struct meros_err *err)
+{
+    struct api_page page;
+    enum meros_code rc = api_page_read(req, "members", "i", &page, err);
+    if (rc != MEROS_OK) return rc;
+    struct api_reply r;
+    struct listing l = {.w = api_reply_begin(&r), .limit = page.limit};
+    api_page_begin(&page, l.w);
+    rc = segment_members(api_service(req), http_path_param(req, "name"), http_path_param(req, "id"), page.part[0].i,
+                         page.limit + 1, write_member, &l, err);
+    if (rc != MEROS_OK) {
+        api_reply_drop(&r);
+        return rc;
+    }
+    api_page_end(&page, l.w, l.n > l.limit, (struct api_part[]){{.i = l.last}});
+    return api_reply_end(&r, req, 200, err);
+}
+
+static const struct http_param page_params[] = {API_PAGE_PARAMS, {0}};
+
+const struct http_route api_segments_routes[] = {
+    {.method = HTTP_GET, .pattern = "/v1/segmentations", .name = "listSegmentations", .scopes = SCOPE_READ,
+     .params = page_params, .fn = list},
+    {.method = HTTP_GET, .pattern = "/v1/segmentations/{name}", .name = "getSegmentation", .scopes = SCOPE_READ, .fn = get},
+    {.method = HTTP_GET, .pattern = "/v1/segmentations/{name}/segments/{id}/customers", .name = "listSegmentCustomers",
+     .scopes = SCOPE_READ, .params = page_params, .fn = members},
+    {0},
+};

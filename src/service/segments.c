@@ -1,0 +1,247 @@
+#include "meros/service/segments.h"
+
+#include <stdlib.h>
+
+#include "meros/model/segment_model.h"
+#include "meros/store/store.h"
+
+/* One read-only view for all queries of one question. */
+static enum meros_code open_view(struct service *svc, struct store_conn **c, struct meros_err *err)
+{
+    enum meros_code rc = store_acquire(svc->store, c, err);
+    return rc == MEROS_OK ? store_begin_snapshot(*c, err) : rc;
+}
+
+static void close_view(struct service *svc, struct store_conn *c)
+{
+    if (c != NULL) store_rollback(c);
+    store_release(svc->store, c);
+}
+
+/* --- segmentations */
+
+struct viewing {
+    struct store_conn *c;
+    segmentation_fn fn;
+    void *arg;
+};
+
+struct found {
+    const struct model_row *model;
+    segmentation_fn fn;
+    void *arg;
+    struct segment_row rows[SEGMENTS_MAX];
+    size_t n;
+    int64_t customers;
+};
+
+static enum meros_code copy_text(struct str *s, struct meros_err *err)
+{
+    char *p = malloc(s->n + 1);
+    if (p == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while reading segments.");
+    if (s->n > 0) memcpy(p, s->p, s->n);
+    s->p = p;
+    return MEROS_OK;
+}
+
+static enum meros_code add_segment(void *arg, const struct segment_row *s, struct meros_err *err)
+{
+    struct found *f = arg;
+    /* A group that nobody is in (RFM has fixed ones) is not worth a line. */
+    if (s->size == 0 || f->n == SEGMENTS_MAX) return MEROS_OK;
+    struct segment_row *row = &f->rows[f->n];
+    struct str id = s->id, label = s->label, description = s->description, profile = s->profile;
+    *row = *s;
+    row->id = row->label = row->description = row->profile = STR_NONE;
+    f->n++;
+    f->customers += s->size;
+    enum meros_code rc = copy_text(&id, err);
+    if (rc == MEROS_OK) row->id = id, rc = copy_text(&label, err);
+    if (rc == MEROS_OK) row->label = label, rc = copy_text(&description, err);
+    if (rc == MEROS_OK) row->description = description, rc = copy_text(&profile, err);
+    if (rc == MEROS_OK) row->profile = profile;
+    return rc;
+}
+
+static void found_done(struct found *f)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        const struct str texts[] = {f->rows[i].id, f->rows[i].label, f->rows[i].description, f->rows[i].profile};
+        for (size_t k = 0; k < 4; k++) free((void *)(uintptr_t)texts[k].p);
+    }
+    free(f);
+}
+
+static enum meros_code view_model(void *arg, const struct model_row *m, struct meros_err *err)
+{
+    struct viewing *v = arg;
+    struct found *f = calloc(1, sizeof *f);
+    if (f == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while reading segments.");
+    enum meros_code rc = store_segments_read(v->c, m->model_no, add_segment, f, err);
+    if (rc == MEROS_OK) {
+        const struct segmentation_view view = {m, f->rows, f->n, f->customers};
+        v->fn(v->arg, &view);
+    }
+    found_done(f);
+    return rc;
+}
+
+/* "There is no …; there are a, b, c." in err->detail. */
+struct naming {
+    struct buf list;
+    size_t n;
+};
+
+static void add_name(struct naming *n, struct str name)
+{
+    if (n->n++ > 0) buf_str(&n->list, ", ");
+    buf_append(&n->list, name.p, name.n);
+}
+
+static enum meros_code name_segmentation(void *arg, const struct model_row *m, struct meros_err *err)
+{
+    (void)err;
+    add_name(arg, m->name);
+    return MEROS_OK;
+}
+
+static enum meros_code no_segmentation(struct store_conn *c, struct str name, struct meros_err *err)
+{
+    struct naming there = {.n = 0};
+    buf_init(&there.list, 300);
+    enum meros_code rc = store_model_list(c, STR("segments"), 1, 0, 20, name_segmentation, &there, err);
+    if (rc == MEROS_OK && there.n == 0)
+        rc = err_set(err, MEROS_NOT_FOUND,
+                     "There is no segmentation yet; POST /v1/jobs with {\"kind\": \"train.segments\"} makes one.");
+    else if (rc == MEROS_OK)
+        rc = err_set(err, MEROS_NOT_FOUND, "There is no segmentation \"%.*s\"; there are: %s.", (int)name.n, name.p,
+                     there.list.data);
+    buf_done(&there.list);
+    return rc;
+}
+
+enum meros_code segmentation_get(struct service *svc, struct str name, segmentation_fn fn, void *arg, struct meros_err *err)
+{
+    struct viewing v = {.fn = fn, .arg = arg};
+    enum meros_code rc = open_view(svc, &v.c, err);
+    if (rc == MEROS_OK) rc = store_model_active(v.c, STR("segments"), name, view_model, &v, err);
+    if (rc == MEROS_NOT_FOUND) rc = no_segmentation(v.c, name, err);
+    close_view(svc, v.c);
+    return rc;
+}
+
+enum meros_code segmentation_list(struct service *svc, int64_t before, int64_t limit, segmentation_fn fn, void *arg,
+                                  struct meros_err *err)
+{
+    struct viewing v = {.fn = fn, .arg = arg};
+    enum meros_code rc = open_view(svc, &v.c, err);
+    if (rc == MEROS_OK) rc = store_model_list(v.c, STR("segments"), 1, before, limit, view_model, &v, err);
+    close_view(svc, v.c);
+    return rc;
+}
+
+/* --- members */
+
+struct looking {
+    struct store_conn *c;
+    struct str segment_id;
+    bool found;
+    struct naming there;
+};
+
+static enum meros_code look_segment(void *arg, const struct segment_row *s, struct meros_err *err)
+{
+    struct looking *l = arg;
+    (void)err;
+    l->found |= str_eq(s->id, l->segment_id);
+    add_name(&l->there, s->id);
+    return MEROS_OK;
+}
+
+static enum meros_code look_model(void *arg, const struct model_row *m, struct meros_err *err)
+{
+    struct looking *l = arg;
+    return store_segments_read(l->c, m->model_no, look_segment, l, err);
+}
+
+enum meros_code segment_members(struct service *svc, struct str name, struct str segment_id, int64_t after, int64_t limit,
+                                member_row_fn fn, void *arg, struct meros_err *err)
+{
+    struct looking l = {.segment_id = segment_id};
+    buf_init(&l.there.list, 300);
+    enum meros_code rc = open_view(svc, &l.c, err);
+    if (rc == MEROS_OK) rc = store_model_active(l.c, STR("segments"), name, look_model, &l, err);
+    if (rc == MEROS_NOT_FOUND)
+        rc = no_segmentation(l.c, name, err);
+    else if (rc == MEROS_OK && !l.found)
+        rc = err_set(err, MEROS_NOT_FOUND, "The segmentation \"%.*s\" has no segment \"%.*s\"; it has: %s.", (int)name.n, name.p,
+                     (int)segment_id.n, segment_id.p, l.there.list.data);
+    else if (rc == MEROS_OK)
+        rc = store_members_page(l.c, name, segment_id, after, limit, fn, arg, err);
+    buf_done(&l.there.list);
+    close_view(svc, l.c);
+    return rc;
+}
+
+/* --- models */
+
+struct giving {
+    model_fn fn;
+    void *arg;
+};
+
+static enum meros_code give_model(void *arg, const struct model_row *m, struct meros_err *err)
+{
+    const struct giving *g = arg;
+    (void)err;
+    g->fn(g->arg, m);
+    return MEROS_OK;
+}
+
+enum meros_code models_get(struct service *svc, struct str id, model_fn fn, void *arg, struct meros_err *err)
+{
+    struct store_conn *c = NULL;
+    struct giving g = {fn, arg};
+    enum meros_code rc = store_acquire(svc->store, &c, err);
+    if (rc == MEROS_OK) rc = store_model_get(c, id, give_model, &g, err);
+    store_release(svc->store, c);
+    return rc;
+}
+
+enum meros_code models_list(struct service *svc, struct str kind, int active, int64_t before, int64_t limit, model_fn fn,
+                            void *arg, struct meros_err *err)
+{
+    struct store_conn *c = NULL;
+    struct giving g = {fn, arg};
+    enum meros_code rc = store_acquire(svc->store, &c, err);
+    if (rc == MEROS_OK) rc = store_model_list(c, kind, active, before, limit, give_model, &g, err);
+    store_release(svc->store, c);
+    return rc;
+}
+
+enum meros_code models_delete(struct service *svc, struct str id, struct meros_err *err)
+{
+    struct store_conn *c = NULL;
+    enum meros_code rc = store_acquire(svc->store, &c, err);
+    if (rc == MEROS_OK) rc = store_model_delete(c, id, err);
+    store_release(svc->store, c);
+    return rc;
+}
+
+static enum meros_code take_no(void *arg, const struct model_row *m, struct meros_err *err)
+{
+    (void)err;
+    *(int64_t *)arg = m->model_no;
+    return MEROS_OK;
+}
+
+enum meros_code models_export(struct service *svc, struct str id, struct buf *out, struct meros_err *err)
+{
+    struct store_conn *c = NULL;
+    int64_t no = 0;
+    enum meros_code rc = open_view(svc, &c, err);
+    if (rc == MEROS_OK) rc = store_model_get(c, id, take_no, &no, err);
+    if (rc == MEROS_OK) rc = store_model_artifact(c, no, out, err);
+    close_view(svc, c);
+    return rc;
+}

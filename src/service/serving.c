@@ -1,0 +1,463 @@
+/* Threads: `readers` reader threads, each with a database connection of its own; one watch thread that blocks on nothing
+ * but its clock. The queue, the batches at the database and `stopping` are under `lock`. An ask belongs to the queue, to
+ * a batch, or to whoever took it out under the lock and calls its done(): no two at once. */
+#include "meros/service/serving.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "meros/base/arena.h"
+#include "meros/base/clock.h"
+#include "meros/base/counters.h"
+#include "meros/base/log.h"
+#include "meros/base/thread.h"
+#include "meros/codec/json.h"
+#include "meros/model/artifact.h"
+#include "meros/service/listener.h"
+#include "meros/store/models.h"
+#include "meros/store/segments.h"
+#include "meros/store/stats.h"
+#include "meros/store/store.h"
+#include "serving_priv.h"
+
+enum { READERS = 2, MODELS_MAX = 1000, ANSWER_MAX = 4 << 20, WATCH_MS = 250, STATEMENT_MS = 4000 };
+
+struct batch {
+    /* Under the lock. */
+    struct serving_ask *asks[SERVING_BATCH];
+    size_t n;
+    bool at_database; /* the watch may take the asks away: n becomes 0 */
+    int64_t since_ns;
+    /* The reader's own: what the query needs, so that asks may go while it runs. */
+    char ids[SERVING_BATCH][ID_MAX + 1];
+    struct str views[SERVING_BATCH];
+    int64_t ats[SERVING_BATCH];
+};
+
+struct reader {
+    struct model_serving *serving;
+    struct store_conn *conn; /* NULL: none now */
+    struct arena arena;
+    struct batch batch;
+    pthread_t thread;
+};
+
+struct model_serving {
+    struct service *svc;
+    struct snapshot_holder *models;
+    pthread_mutex_t reload_lock; /* one reload at a time: an older set is never published after a newer one */
+    pthread_mutex_t lock;
+    pthread_cond_t asked;   /* the queue is no longer empty, or stopping */
+    pthread_cond_t stopped; /* for the watch */
+    struct serving_ask *head, **tail; /* under lock */
+    size_t queued;                    /* under lock */
+    bool stopping;                    /* under lock */
+    struct reader readers[READERS];
+    int n_readers;
+    pthread_t watch;
+    bool watching;
+};
+
+static const double batch_bounds[] = {1, 2, 4, 8, 16, 32, 64, 128, 256};
+static struct metric_family batches = {.name = "meros_customer_reads_per_query",
+                                       .help = "Customer reads answered with one database query.",
+                                       .kind = METRIC_HISTOGRAM,
+                                       .bounds = batch_bounds,
+                                       .n_bounds = sizeof batch_bounds / sizeof batch_bounds[0]};
+
+/* --- models */
+
+struct collected {
+    struct snapshot_model *rows;
+    size_t n;
+};
+
+static enum meros_code collect(void *arg, const struct model_row *m, struct meros_err *err)
+{
+    struct collected *all = arg;
+    (void)err;
+    if (all->n == MODELS_MAX) return MEROS_OK;
+    struct snapshot_model *s = &all->rows[all->n];
+    s->model_no = m->model_no;
+    s->version = (int)m->version;
+    (void)str_copy(s->id, sizeof s->id, m->id);
+    all->n++;
+    return MEROS_OK;
+}
+
+static enum meros_code load(struct store_conn *c, struct snapshot **out, struct meros_err *err)
+{
+    struct collected all = {.rows = calloc(MODELS_MAX, sizeof *all.rows)};
+    struct snapshot *s = NULL;
+    struct buf bytes;
+    buf_init(&bytes, ARTIFACT_MAX + 1);
+    enum meros_code rc = all.rows == NULL ? err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory.") : MEROS_OK;
+    if (rc == MEROS_OK) rc = store_model_list(c, STR("segments"), 1, 0, MODELS_MAX, collect, &all, err);
+    if (rc == MEROS_OK && (s = snapshot_new(all.n)) == NULL) rc = err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory.");
+    for (size_t i = 0; i < all.n && rc == MEROS_OK; i++) {
+        struct snapshot_model *slot = &all.rows[i];
+        struct meros_err why = MEROS_ERR_INIT;
+        buf_clear(&bytes);
+        rc = store_model_artifact(c, slot->model_no, &bytes, err);
+        if (rc != MEROS_OK) break;
+        if (artifact_decode(bytes.data, bytes.len, &slot->model, &why) == MEROS_OK) snapshot_add(s, slot);
+        else log_error("model.unusable", KV("model", slot->id), KV("detail", why.detail));
+    }
+    buf_done(&bytes);
+    free(all.rows);
+    if (rc == MEROS_OK) *out = s;
+    else snapshot_release(s);
+    return rc;
+}
+
+enum meros_code serving_reload(struct service *svc, struct meros_err *err)
+{
+    struct model_serving *v = svc->serving;
+    if (v == NULL) return MEROS_OK; /* a command that trains without serving */
+    struct store_conn *c = NULL;
+    struct snapshot *s = NULL;
+    pthread_mutex_lock(&v->reload_lock);
+    enum meros_code rc = store_acquire(svc->store, &c, err);
+    /* One view of which are active and of their artifacts. */
+    if (rc == MEROS_OK) rc = store_begin_snapshot(c, err);
+    if (rc == MEROS_OK) {
+        rc = load(c, &s, err);
+        store_rollback(c);
+    }
+    store_release(svc->store, c);
+    if (rc == MEROS_OK) {
+        log_info("models.published", KV_I("models", s->n_models));
+        snapshot_publish(v->models, s);
+    }
+    pthread_mutex_unlock(&v->reload_lock);
+    return rc;
+}
+
+const struct snapshot *serving_snapshot(struct service *svc)
+{
+    return snapshot_acquire(svc->serving->models);
+}
+
+static void models_changed(void *arg, const char *payload)
+{
+    struct service *svc = arg;
+    struct meros_err err = MEROS_ERR_INIT;
+    (void)payload;
+    if (serving_reload(svc, &err) != MEROS_OK) log_warn("models.reload", KV("detail", err.detail));
+}
+
+/* --- one batch */
+
+/* Which of the batch's customers a row of memberships belongs to. Open addressing; a batch is at most half full. */
+enum { SLOTS = 2 * SERVING_BATCH };
+struct stored {
+    struct arena *arena;
+    struct {
+        int64_t customer_no;
+        bool used;
+        struct stored_membership *first;
+    } slots[SLOTS];
+};
+
+static size_t slot_of(const struct stored *m, int64_t customer_no)
+{
+    size_t at = (size_t)((uint64_t)customer_no * UINT64_C(0x9E3779B97F4A7C15) >> 32) % SLOTS;
+    while (m->slots[at].used && m->slots[at].customer_no != customer_no) at = (at + 1) % SLOTS;
+    return at;
+}
+
+static void remember(void *arg, int64_t customer_no, struct str segmentation, struct str segment_id, int64_t since)
+{
+    struct stored *m = arg;
+    const size_t at = slot_of(m, customer_no);
+    struct stored_membership *one = arena_alloc(m->arena, sizeof *one);
+    char *name = arena_strndup(m->arena, segmentation.p, segmentation.n);
+    char *id = arena_strndup(m->arena, segment_id.p, segment_id.n);
+    if (!m->slots[at].used || one == NULL || name == NULL || id == NULL) return;
+    *one = (struct stored_membership){{name, segmentation.n}, {id, segment_id.n}, since, m->slots[at].first};
+    m->slots[at].first = one;
+}
+
+struct fetched {
+    const struct snapshot *models;
+    struct customer_state *states;
+    struct stored *memberships;
+    int64_t now;
+    bool attributes; /* a model needs them parsed */
+};
+
+static enum meros_code fetch(struct reader *r, size_t n, struct fetched *out, struct meros_err *err)
+{
+    struct service *svc = r->serving->svc;
+    enum meros_code rc;
+    if (r->conn != NULL && store_broken(r->conn)) {
+        store_disconnect(r->conn);
+        r->conn = NULL;
+    }
+    if (r->conn == NULL) {
+        if (!store_available(svc->store)) return err_set(err, MEROS_UNAVAILABLE, "The database is away; try again shortly.");
+        if ((rc = store_connect(svc->store, &r->conn, err)) != MEROS_OK) return rc;
+        if ((rc = store_set_timeout(r->conn, STATEMENT_MS, err)) != MEROS_OK) return rc;
+    }
+    out->states = arena_array(&r->arena, n, sizeof *out->states);
+    out->memberships = arena_zalloc(&r->arena, sizeof *out->memberships);
+    int64_t *nos = arena_array(&r->arena, n, sizeof *nos);
+    if (out->states == NULL || out->memberships == NULL || nos == NULL)
+        return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while reading customers.");
+    out->memberships->arena = &r->arena;
+    rc = store_stats_live(r->conn, r->batch.views, n, &r->arena, out->states, err);
+    if (rc != MEROS_OK || out->models->n_models == 0) return rc;
+    size_t known = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!out->states[i].known) continue;
+        const int64_t no = out->states[i].stats.customer_no;
+        const size_t at = slot_of(out->memberships, no);
+        if (out->memberships->slots[at].used) continue;
+        out->memberships->slots[at].used = true;
+        out->memberships->slots[at].customer_no = no;
+        nos[known++] = no;
+    }
+    return known == 0 ? MEROS_OK : store_memberships_of(r->conn, nos, known, remember, out->memberships, err);
+}
+
+static enum meros_code answer(struct reader *r, const struct fetched *f, size_t i, struct buf *json, struct meros_err *err)
+{
+    const struct customer_state *s = &f->states[i];
+    if (!s->known)
+        return err_set(err, MEROS_NOT_FOUND,
+                       "There is no customer with this id; one comes into being with PUT /v1/customers/{id}, an import or an event.");
+    struct json *attributes = NULL;
+    if (f->attributes && s->attributes.n > 2) {
+        enum meros_code rc = json_parse(s->attributes.p, s->attributes.n, &attributes, err);
+        if (rc != MEROS_OK) return rc;
+    }
+    const struct stored_membership *stored = f->memberships->slots[slot_of(f->memberships, s->stats.customer_no)].first;
+    serving_write_customer(json, s, attributes, f->models, stored, r->batch.ats[i], f->now,
+                           r->serving->svc->settings.activity_half_life_days);
+    json_free(attributes);
+    return json->failed ? err_set(err, MEROS_OUT_OF_MEMORY, "The answer is too large.") : MEROS_OK;
+}
+
+static void refuse(struct serving_ask *ask, const struct meros_err *err)
+{
+    ask->done(ask, err->code, NULL, err);
+}
+
+static void run_batch(struct reader *r, size_t n)
+{
+    struct model_serving *v = r->serving;
+    struct batch *b = &r->batch;
+    struct meros_err err = MEROS_ERR_INIT;
+    struct fetched f = {.models = snapshot_acquire(v->models), .now = clock_now()};
+    for (size_t i = 0; i < f.models->n_models; i++) f.attributes |= segment_model_needs_attributes(f.models->models[i].model);
+    enum meros_code rc = fetch(r, n, &f, &err);
+
+    pthread_mutex_lock(&v->lock);
+    b->at_database = false; /* from here on the asks are ours, if they still are */
+    const size_t left = b->n;
+    pthread_mutex_unlock(&v->lock);
+
+    for (size_t i = 0; i < left; i++) {
+        if (rc != MEROS_OK) {
+            refuse(b->asks[i], &err);
+            continue;
+        }
+        struct buf json;
+        struct meros_err one = MEROS_ERR_INIT;
+        buf_init(&json, ANSWER_MAX);
+        enum meros_code answered = answer(r, &f, i, &json, &one);
+        b->asks[i]->done(b->asks[i], answered, &json, &one);
+        buf_done(&json);
+    }
+    metric_observe(metric(&batches, NULL), (double)n);
+    snapshot_release(f.models);
+    arena_done(&r->arena);
+}
+
+/* --- threads */
+
+/* Under the lock: moves what waits into the batch. */
+static void take_batch(struct model_serving *v, struct batch *b)
+{
+    b->n = 0;
+    while (v->head != NULL && b->n < SERVING_BATCH) {
+        struct serving_ask *a = v->head;
+        v->head = a->next;
+        v->queued--;
+        memcpy(b->ids[b->n], a->customer_id.p, a->customer_id.n);
+        b->views[b->n] = (struct str){b->ids[b->n], a->customer_id.n};
+        b->ats[b->n] = a->at;
+        b->asks[b->n++] = a;
+    }
+    if (v->head == NULL) v->tail = &v->head;
+    b->at_database = true;
+    b->since_ns = b->n > 0 ? b->asks[0]->asked_ns : 0;
+}
+
+static void *read_customers(void *arg)
+{
+    struct reader *r = arg;
+    struct model_serving *v = r->serving;
+    for (;;) {
+        pthread_mutex_lock(&v->lock);
+        while (v->head == NULL && !v->stopping) pthread_cond_wait(&v->asked, &v->lock);
+        if (v->head == NULL) {
+            pthread_mutex_unlock(&v->lock);
+            return NULL;
+        }
+        take_batch(v, &r->batch);
+        const size_t n = r->batch.n;
+        pthread_mutex_unlock(&v->lock);
+        run_batch(r, n);
+    }
+}
+
+/* Takes out of the queue and of stuck batches what has waited too long (or, at the end, all that waits). */
+static void refuse_overdue(struct model_serving *v, int64_t before_ns, const struct meros_err *err)
+{
+    struct serving_ask *late = NULL, **at;
+    pthread_mutex_lock(&v->lock);
+    for (at = &v->head; *at != NULL && (*at)->asked_ns < before_ns;) {
+        struct serving_ask *a = *at; /* the queue is in the order of asking, so the first young one ends it */
+        *at = a->next;
+        v->queued--;
+        a->next = late;
+        late = a;
+    }
+    if (v->head == NULL) v->tail = &v->head;
+    for (int i = 0; i < v->n_readers; i++) {
+        struct batch *b = &v->readers[i].batch;
+        if (!b->at_database || b->since_ns >= before_ns) continue;
+        for (size_t k = 0; k < b->n; k++) {
+            b->asks[k]->next = late;
+            late = b->asks[k];
+        }
+        b->n = 0;
+    }
+    pthread_mutex_unlock(&v->lock);
+    while (late != NULL) {
+        struct serving_ask *a = late;
+        late = a->next;
+        refuse(a, err);
+    }
+}
+
+static void *watch(void *arg)
+{
+    struct model_serving *v = arg;
+    struct meros_err err = MEROS_ERR_INIT;
+    err_set(&err, MEROS_UNAVAILABLE, "The database did not answer in time; try again shortly.");
+    pthread_mutex_lock(&v->lock);
+    while (!v->stopping) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += WATCH_MS * 1000000L;
+        if (until.tv_nsec >= 1000000000L) {
+            until.tv_nsec -= 1000000000L;
+            until.tv_sec++;
+        }
+        pthread_cond_timedwait(&v->stopped, &v->lock, &until);
+        pthread_mutex_unlock(&v->lock);
+        refuse_overdue(v, clock_mono_ns() - SERVING_PATIENCE_MS * INT64_C(1000000), &err);
+        pthread_mutex_lock(&v->lock);
+    }
+    pthread_mutex_unlock(&v->lock);
+    return NULL;
+}
+
+enum meros_code serving_ask(struct service *svc, struct serving_ask *ask, struct meros_err *err)
+{
+    struct model_serving *v = svc->serving;
+    ask->next = NULL;
+    ask->asked_ns = clock_mono_ns();
+    pthread_mutex_lock(&v->lock);
+    const bool refused = v->stopping || v->queued >= SERVING_QUEUE_MAX;
+    if (!refused) {
+        *v->tail = ask;
+        v->tail = &ask->next;
+        v->queued++;
+        pthread_cond_signal(&v->asked);
+    }
+    pthread_mutex_unlock(&v->lock);
+    if (!refused) return MEROS_OK;
+    return err_set(err, MEROS_UNAVAILABLE, "Too many requests are waiting for the database; try again shortly.");
+}
+
+/* --- life */
+
+static enum meros_code start_threads(struct model_serving *v, struct meros_err *err)
+{
+    for (int i = 0; i < READERS; i++) {
+        struct reader *r = &v->readers[i];
+        r->serving = v;
+        arena_init(&r->arena, 256u << 20);
+        enum meros_code rc = thread_start(&r->thread, "live-reader", 0, read_customers, r, err);
+        if (rc != MEROS_OK) return rc;
+        pthread_mutex_lock(&v->lock);
+        v->n_readers = i + 1;
+        pthread_mutex_unlock(&v->lock);
+    }
+    enum meros_code rc = thread_start(&v->watch, "live-watch", 0, watch, v, err);
+    v->watching = rc == MEROS_OK;
+    return rc;
+}
+
+enum meros_code serving_start(struct service *svc, struct meros_err *err)
+{
+    struct model_serving *v = calloc(1, sizeof *v);
+    if (v == NULL || (v->models = snapshot_holder_new()) == NULL) {
+        free(v);
+        return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory.");
+    }
+    v->svc = svc;
+    v->tail = &v->head;
+    pthread_mutex_init(&v->reload_lock, NULL);
+    pthread_mutex_init(&v->lock, NULL);
+    pthread_cond_init(&v->asked, NULL);
+    pthread_cond_init(&v->stopped, NULL);
+    svc->serving = v;
+    enum meros_code rc = serving_reload(svc, err);
+    if (rc == MEROS_OK) rc = start_threads(v, err);
+    if (rc == MEROS_OK) rc = listener_subscribe(svc, "models", models_changed, svc, err);
+    if (rc == MEROS_OK) return MEROS_OK;
+    serving_stop(svc);
+    serving_free(svc);
+    return rc;
+}
+
+void serving_stop(struct service *svc)
+{
+    struct model_serving *v = svc->serving;
+    if (v == NULL) return;
+    struct meros_err err = MEROS_ERR_INIT;
+    err_set(&err, MEROS_UNAVAILABLE, "The service is stopping.");
+    pthread_mutex_lock(&v->lock);
+    const bool before = v->stopping;
+    v->stopping = true;
+    pthread_cond_broadcast(&v->asked);
+    pthread_cond_broadcast(&v->stopped);
+    pthread_mutex_unlock(&v->lock);
+    if (before) return;
+    refuse_overdue(v, INT64_MAX, &err);
+    for (int i = 0; i < v->n_readers; i++) {
+        pthread_join(v->readers[i].thread, NULL);
+        store_disconnect(v->readers[i].conn);
+        v->readers[i].conn = NULL;
+    }
+    if (v->watching) pthread_join(v->watch, NULL);
+}
+
+void serving_free(struct service *svc)
+{
+    struct model_serving *v = svc->serving;
+    if (v == NULL) return;
+    snapshot_holder_free(v->models);
+    pthread_mutex_destroy(&v->reload_lock);
+    pthread_mutex_destroy(&v->lock);
+    pthread_cond_destroy(&v->asked);
+    pthread_cond_destroy(&v->stopped);
+    free(v);
+    svc->serving = NULL;
+}

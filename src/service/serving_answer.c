@@ -1,0 +1,123 @@
+#include <math.h>
+
+#include "meros/codec/json.h"
+#include "serving_priv.h"
+
+static void write_ratio(struct jsonw *w, const char *name, float value)
+{
+    if (isnan(value)) jsonw_knull(w, name);
+    else jsonw_knum(w, name, round((double)value * 1e4) / 1e4);
+}
+
+static void write_events(struct jsonw *w, const struct customer_stats *s, const float raw[FEATURE_COUNT])
+{
+    jsonw_key(w, "events");
+    jsonw_begin_object(w);
+    for (int k = 0; k < EVENT_KIND_COUNT; k++) {
+        if (s->events[k].count == 0) continue;
+        jsonw_key(w, event_kind_name((enum event_kind)k));
+        jsonw_begin_object(w);
+        jsonw_kint(w, "count", s->events[k].count);
+        write_ratio(w, "recent", raw[FEATURE_ENGAGEMENT_FIRST + k]);
+        jsonw_end_object(w);
+    }
+    jsonw_end_object(w);
+}
+
+static void write_stats(struct jsonw *w, const struct customer_stats *s, int64_t at, double half_life_days)
+{
+    float raw[FEATURE_COUNT];
+    features_compute(s, at, half_life_days, raw);
+    jsonw_begin_object(w);
+    jsonw_kint(w, "orders", s->orders);
+    jsonw_kint(w, "returns", s->returns);
+    jsonw_kmoney(w, "revenue", s->revenue);
+    jsonw_kmoney(w, "gross_revenue", s->gross_revenue);
+    jsonw_kmoney(w, "returned_amount", s->returned_amount);
+    if (s->orders == 0) jsonw_knull(w, "average_order_value");
+    else jsonw_kmoney(w, "average_order_value", s->revenue / (double)s->orders);
+    jsonw_knum(w, "units", s->units);
+    jsonw_kint(w, "products", s->products);
+    write_ratio(w, "recency_days", raw[FEATURE_RECENCY]);
+    write_ratio(w, "tenure_days", raw[FEATURE_TENURE]);
+    write_ratio(w, "interpurchase_days", raw[FEATURE_INTERPURCHASE]);
+    write_ratio(w, "return_rate", raw[FEATURE_RETURN_RATE]);
+    write_ratio(w, "engagement", raw[FEATURE_ENGAGEMENT]);
+    jsonw_ktime(w, "first_order_at", s->first_order_at);
+    jsonw_ktime(w, "last_order_at", s->last_order_at);
+    jsonw_ktime(w, "last_seen_at", s->last_seen_at);
+    write_events(w, s, raw);
+    jsonw_end_object(w);
+}
+
+static void write_segment(struct jsonw *w, const struct snapshot_model *m, const struct customer_stats *s,
+                          const struct json *attributes, const struct stored_membership *stored, int64_t asked, int64_t now)
+{
+    const struct segment_model *model = m->model;
+    const int64_t at = asked != TIME_NONE ? asked : segment_model_moment(model, s, now);
+    float raw[FEATURE_COUNT];
+    features_compute(s, at, model->half_life_days, raw);
+    struct prep_values values;
+    if (segment_model_needs_attributes(model)) prep_read_json(&model->prep, attributes, &values);
+    const struct segment_name *segment = &model->segments[segment_model_assign(model, raw, &values)];
+    while (stored != NULL && !str_is(stored->segmentation, model->name)) stored = stored->next;
+    /* Stored memberships lag behind; where they agree they know since when. */
+    const bool same = stored != NULL && str_is(stored->segment_id, segment->id) && stored->since <= at;
+
+    jsonw_key(w, model->name);
+    jsonw_begin_object(w);
+    jsonw_kcstr(w, "id", segment->id);
+    jsonw_kcstr(w, "label", segment->label);
+    jsonw_ktime(w, "since", same ? stored->since : at);
+    jsonw_ktime(w, "evaluated_at", at);
+    if (model->method == SEGMENT_RFM) {
+        const struct rfm_scores scores = rfm_score(&model->cuts, raw);
+        jsonw_key(w, "rfm");
+        jsonw_begin_object(w);
+        const struct {
+            const char *name;
+            int score;
+        } parts[] = {{"recency", scores.r}, {"frequency", scores.f}, {"monetary", scores.m}};
+        for (size_t i = 0; i < 3; i++) {
+            if (parts[i].score == 0) jsonw_knull(w, parts[i].name);
+            else jsonw_kint(w, parts[i].name, parts[i].score);
+        }
+        jsonw_end_object(w);
+    }
+    jsonw_key(w, "model");
+    jsonw_begin_object(w);
+    jsonw_kcstr(w, "id", m->id);
+    jsonw_kint(w, "version", m->version);
+    jsonw_end_object(w);
+    jsonw_end_object(w);
+}
+
+void serving_write_customer(struct buf *out, const struct customer_state *state, const struct json *attributes,
+                            const struct snapshot *models, const struct stored_membership *memberships, int64_t at,
+                            int64_t now, double half_life_days)
+{
+    const int64_t moment = at == TIME_NONE ? now : at;
+    struct jsonw w;
+    jsonw_init(&w, out);
+    jsonw_begin_object(&w);
+    jsonw_kstr(&w, "customer_id", state->customer_id);
+    jsonw_ktime(&w, "created_at", state->created_at);
+    jsonw_kraw(&w, "attributes", state->attributes);
+    jsonw_kraw(&w, "consent", state->consent);
+    jsonw_key(&w, "stats");
+    write_stats(&w, &state->stats, moment, half_life_days);
+    jsonw_key(&w, "segments");
+    jsonw_begin_object(&w);
+    for (size_t i = 0; i < models->n_models; i++)
+        write_segment(&w, &models->models[i], &state->stats, attributes, memberships, at, now);
+    jsonw_end_object(&w);
+    jsonw_knull(&w, "clv"); /* null and empty until models of these kinds are trained */
+    jsonw_key(&w, "scores");
+    jsonw_begin_object(&w);
+    jsonw_end_object(&w);
+    jsonw_key(&w, "audiences");
+    jsonw_begin_array(&w);
+    jsonw_end_array(&w);
+    jsonw_ktime(&w, "evaluated_at", moment);
+    jsonw_end_object(&w);
+}
