@@ -3,8 +3,6 @@
 
 #include "api_priv.h"
 #include "meros/base/crypto.h"
-#include "meros/model/artifact.h"
-#include "meros/service/scoring.h"
 #include "meros/service/segments.h"
 
 static void write_digest(struct jsonw *w, const char *name, struct str bytes)
@@ -114,7 +112,7 @@ static enum meros_code check_empty(struct http_request *req, struct meros_err *e
 static enum meros_code activate(struct http_request *req, struct meros_err *err)
 {
     enum meros_code rc = check_empty(req, err);
-    if (rc == MEROS_OK) rc = scoring_activate(api_service(req), http_path_param(req, "id"), err);
+    if (rc == MEROS_OK) rc = models_activate(api_service(req), http_path_param(req, "id"), err);
     return rc == MEROS_OK ? reply_model(req, err) : rc;
 }
 
@@ -131,7 +129,7 @@ static enum meros_code export(struct http_request *req, struct meros_err *err)
     struct buf bytes;
     char disposition[ID_MAX + 64];
     struct str id = http_path_param(req, "id");
-    buf_init(&bytes, ARTIFACT_MAX + 1);
+    buf_init(&bytes, MODEL_EXPORT_MAX + 1);
     enum meros_code rc = models_export(api_service(req), id, &bytes, err);
     if (rc == MEROS_OK) {
         /* An id that names a model is plain letters and digits. */

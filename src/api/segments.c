@@ -1,11 +1,6 @@
 /* /v1/segmentations: how the customers are divided, and who is where. */
-#include <math.h>
-#include <stdio.h>
-
 #include "api_priv.h"
 #include "meros/service/segments.h"
-
-/* Views of the store are the service's to name; this layer sees them through service/segments.h. */
 
 static void write_model_ref(struct jsonw *w, const struct model_row *m)
 {

@@ -3,6 +3,9 @@
 #include <stdlib.h>
 
 #include "meros/model/segment_model.h"
+#include "meros/service/scoring.h"
+#include "meros/store/models.h"
+#include "meros/store/segments.h"
 #include "meros/store/store.h"
 
 /* One read-only view for all queries of one question. */
@@ -165,7 +168,7 @@ static enum meros_code look_model(void *arg, const struct model_row *m, struct m
 }
 
 enum meros_code segment_members(struct service *svc, struct str name, struct str segment_id, int64_t after, int64_t limit,
-                                member_row_fn fn, void *arg, struct meros_err *err)
+                                member_fn fn, void *arg, struct meros_err *err)
 {
     struct looking l = {.segment_id = segment_id};
     buf_init(&l.there.list, 300);
@@ -217,6 +220,11 @@ enum meros_code models_list(struct service *svc, struct str kind, int active, in
     if (rc == MEROS_OK) rc = store_model_list(c, kind, active, before, limit, give_model, &g, err);
     store_release(svc->store, c);
     return rc;
+}
+
+enum meros_code models_activate(struct service *svc, struct str id, struct meros_err *err)
+{
+    return scoring_activate(svc, id, err);
 }
 
 enum meros_code models_delete(struct service *svc, struct str id, struct meros_err *err)

@@ -4,6 +4,8 @@
 
 #include "meros/base/arena.h"
 #include "meros/domain/stats.h"
+#include "meros/codec/json.h"
+#include "meros/model/snapshot.h"
 #include "meros/service/serving.h"
 #include "meros/store/stats.h"
 

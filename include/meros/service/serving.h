@@ -16,8 +16,9 @@
 #include "meros/base/buf.h"
 #include "meros/base/err.h"
 #include "meros/base/str.h"
-#include "meros/model/snapshot.h"
 #include "meros/service/service.h"
+
+struct snapshot; /* model/snapshot.h */
 
 enum { SERVING_BATCH = 256, SERVING_QUEUE_MAX = 8192, SERVING_PATIENCE_MS = 5000 };
 

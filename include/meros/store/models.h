@@ -7,21 +7,9 @@
 #include "meros/base/buf.h"
 #include "meros/base/err.h"
 #include "meros/base/str.h"
+#include "meros/domain/segment.h"
 #include "meros/store/store.h"
 
-struct model_row { /* views live during the call that gives them */
-    int64_t model_no, version;
-    struct str id, kind, name, algorithm;
-    struct str params, features, metrics; /* JSON texts */
-    int64_t seed;
-    int64_t as_of, evaluated_at, trained_at, data_from, data_to, activated_at;
-    int64_t rows;
-    struct str row_hash, checksum; /* bytes */
-    struct str build, job_id;
-    struct str artifact; /* bytes; only for inserting */
-    int64_t artifact_bytes;
-    bool active;
-};
 typedef enum meros_code (*model_row_fn)(void *arg, const struct model_row *m, struct meros_err *err);
 
 /* Version and model_no are given by the database: the next version of (kind, name). Call within a transaction that holds

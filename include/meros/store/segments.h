@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include "meros/base/err.h"
 #include "meros/base/str.h"
+#include "meros/domain/segment.h"
 #include "meros/store/store.h"
 
 /* Makes the segmentation if it is new and locks its row until the transaction ends: changes of one segmentation follow
@@ -17,13 +18,6 @@ enum meros_code store_segmentation_set_next(struct store_conn *c, int64_t no, in
 /* How many customers there are, for estimates before work. */
 enum meros_code store_customers_count(struct store_conn *c, int64_t *out, struct meros_err *err) MEROS_MUSTCHECK;
 
-struct segment_row {
-    int64_t position;
-    struct str id, label, description;
-    int64_t size;
-    double share, revenue_share; /* revenue_share NaN: null */
-    struct str profile;          /* JSON text */
-};
 typedef enum meros_code (*segment_row_fn)(void *arg, const struct segment_row *s, struct meros_err *err);
 /* Replaces the segments of a model. */
 enum meros_code store_segments_write(struct store_conn *c, int64_t model_no, const struct segment_row *rows, size_t n,
@@ -45,10 +39,6 @@ enum meros_code store_memberships_write(struct store_conn *c, int64_t segmentati
                                         struct meros_err *err) MEROS_MUSTCHECK;
 
 /* Members in the order of customer_no, after `after` (0: from the first). */
-struct member_row {
-    int64_t customer_no, since;
-    struct str customer_id;
-};
 typedef void (*member_row_fn)(void *arg, const struct member_row *m);
 enum meros_code store_members_page(struct store_conn *c, struct str segmentation, struct str segment_id, int64_t after,
                                    int64_t limit, member_row_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
