@@ -57,9 +57,10 @@ static enum meros_code choose_features(struct describe *out, const struct datase
     }
     for (size_t j = 0; j < view->n_columns; j++) {
         struct buf name;
+        size_t length;
         buf_init(&name, 1024);
         prep_column_name(view, j, &name);
-        out->names[j] = buf_take(&name, NULL);
+        out->names[j] = buf_take(&name, &length);
         buf_done(&name);
         if (out->names[j] == NULL) return no_memory(err);
         out->n_features = j + 1;

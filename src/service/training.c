@@ -335,7 +335,7 @@ static enum meros_code reorder(struct training *t, const int64_t *number, struct
         order[at] = i;
     }
     double *centres = malloc(((size_t)k * d + 1) * sizeof *centres);
-    struct segment_summary *segments = calloc((size_t)k, sizeof *segments);
+    struct segment_summary *segments = calloc(SEGMENTS_MAX, sizeof *segments);
     if (centres == NULL || segments == NULL) {
         free(centres);
         free(segments);

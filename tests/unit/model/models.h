@@ -1,0 +1,64 @@
+/* Models made up for tests. */
+#ifndef TEST_MODELS_H
+#define TEST_MODELS_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "meros/model/segment_model.h"
+
+static inline struct segment_model *test_kmeans_model(int k)
+{
+    struct segment_model *m = segment_model_new(SEGMENT_KMEANS, k);
+    snprintf(m->name, sizeof m->name, "behaviour");
+    snprintf(m->build, sizeof m->build, "test");
+    m->seed = 7;
+    m->as_of = TIME_NONE;
+    m->trained_at = INT64_C(1700000000) * TIME_SECOND;
+    m->half_life_days = 30;
+    m->rows = 10;
+    memset(m->row_hash, 0xab, sizeof m->row_hash);
+    m->prep.scaling = SCALING_STANDARD;
+    m->prep.attributes = calloc(2, sizeof *m->prep.attributes);
+    m->prep.n_attributes = 2;
+    m->prep.attributes[0] = (struct prep_attribute){.name = strdup("age"), .numeric = true, .levels = calloc(12, sizeof(char *))};
+    m->prep.attributes[1] = (struct prep_attribute){.name = strdup("country"), .levels = calloc(12, sizeof(char *)), .n_levels = 2};
+    m->prep.attributes[1].levels[0] = strdup("GB");
+    m->prep.attributes[1].levels[1] = strdup("FR");
+    m->prep.columns = calloc(5, sizeof *m->prep.columns);
+    m->prep.n_columns = 5;
+    m->prep.columns[0] = (struct prep_column){.kind = PREP_STAT, .source = FEATURE_RECENCY, .transform = TRANSFORM_LOG1P,
+                                              .missing = MISSING_TENURE, .center = 3, .scale = 1.5, .weight = 1};
+    m->prep.columns[1] = (struct prep_column){.kind = PREP_NUMBER, .source = 0, .missing = MISSING_MEDIAN, .fill = 40,
+                                              .center = 41, .scale = 10, .weight = 1};
+    m->prep.columns[2] = (struct prep_column){.kind = PREP_LEVEL, .source = 1, .level = 0, .scale = 0.5, .weight = 0.7};
+    m->prep.columns[3] = (struct prep_column){.kind = PREP_LEVEL, .source = 1, .level = 1, .scale = 0.5, .weight = 0.7};
+    m->prep.columns[4] = (struct prep_column){.kind = PREP_OTHER, .source = 1, .scale = 0.5, .weight = 0.7};
+    m->centres = calloc((size_t)k * 5, sizeof *m->centres);
+    for (int s = 0; s < k; s++) {
+        for (int j = 0; j < 5; j++) m->centres[s * 5 + j] = s * 1.25 - j * 0.5;
+        snprintf(m->segments[s].id, sizeof m->segments[s].id, "s%d", s + 1);
+        snprintf(m->segments[s].label, sizeof m->segments[s].label, "Segment no. %d", s + 1);
+    }
+    return m;
+}
+
+static inline struct segment_model *test_rfm_model(void)
+{
+    struct segment_model *m = segment_model_new(SEGMENT_RFM, RFM_GROUP_COUNT);
+    snprintf(m->name, sizeof m->name, "rfm");
+    m->half_life_days = 30;
+    for (int i = 0; i < RFM_LEVELS - 1; i++) {
+        m->cuts.recency[i] = -100 + 20 * i;
+        m->cuts.frequency[i] = 1 + i;
+        m->cuts.monetary[i] = 50 * (1 + i);
+    }
+    for (int g = 0; g < RFM_GROUP_COUNT; g++) {
+        snprintf(m->segments[g].id, sizeof m->segments[g].id, "%s", rfm_group_slug((enum rfm_group)g));
+        snprintf(m->segments[g].label, sizeof m->segments[g].label, "%s", rfm_group_label((enum rfm_group)g));
+    }
+    return m;
+}
+
+#endif
