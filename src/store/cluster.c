@@ -27,6 +27,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "meros/base/clock.h"
 #include "meros/base/crypto.h"
@@ -587,6 +588,8 @@ void cluster_stop(struct cluster *k)
         int64_t start = clock_mono_ns(), deadline = start + (int64_t)STOP_SECONDS * 1000000000;
         kill(p.pid, SIGINT); /* "fast": sessions end, a checkpoint is written */
         while (pid_alive(p.pid, k->data) && clock_mono_ns() < deadline) pause_ms(5);
+        /* Our own child stays in the table for a moment after its memory is gone. */
+        for (int i = 0; i < 200 && waitpid(p.pid, NULL, WNOHANG) == 0 && !pid_alive(p.pid, k->data); i++) pause_ms(1);
         if (pid_alive(p.pid, k->data))
             log_warn("cluster.still_stopping", KV("note", "its last checkpoint goes on; the next start waits for it"));
         else log_info("cluster.stopped", KV_I("ms", (clock_mono_ns() - start) / 1000000));

@@ -207,19 +207,18 @@ enum meros_code store_open(const struct store_config *config, struct store_pool 
         rc = err_set(err, MEROS_OUT_OF_MEMORY, "There is no memory for the connection pool.");
         goto out;
     }
-    /* A service starts without its database rather than not at all; an address that can never do is said at once. */
+    /* A service starts without its database rather than not at all. */
     rc = conn_open(p, p->url, p->statement_timeout_ms, CONNECT_TIMEOUT_MS, &first, &reason, err);
     if (rc == MEROS_OK) {
         first->pooled = true;
         p->n_open = 1;
         push_idle(p, first);
-        first = NULL;
-    } else if (rc == MEROS_UNAVAILABLE || rc == MEROS_TIMEOUT) {
+    } else if (rc == MEROS_UNAVAILABLE) {
         log_warn("store.unavailable", KV("reason", reason));
         p->available = false;
         p->connect_failures++;
+        err_clear(err);
     } else {
-        rc = err_set(err, rc, "The database cannot be reached: %s.", reason);
         goto out;
     }
     rc = thread_start(&p->tender, "store-tender", 0, tender, p, err);

@@ -124,7 +124,7 @@ Test(statements, thousands_of_hostile_texts_survive_as_parameters_and_in_arrays)
     struct rows r;
     for (int i = 0; i < N; i++) {
         texts[i] = i % 10 == 9 ? STR_NONE : hostile(&seed, space[i]);
-        ints[i] = (int64_t)rand_r(&seed) << 33 ^ rand_r(&seed) ^ -(i % 2);
+        ints[i] = (int64_t)((uint64_t)rand_r(&seed) << 33) ^ rand_r(&seed) ^ -(i % 2);
         times[i] = i % 10 == 8 ? TIME_NONE : (int64_t)rand_r(&seed) * 1000001;
         nums[i] = i % 10 == 7 ? NAN : (double)rand_r(&seed) / 3;
     }
