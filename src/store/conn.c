@@ -28,9 +28,9 @@ static void no_notice(void *arg, const PGresult *result)
 enum meros_code url_check(const char *url, struct meros_err *err)
 {
     char *message = NULL;
-    PQconninfoOption *options = PQconninfoParse(url == NULL ? "" : url, &message);
+    PQconninfoOption *options = url == NULL ? NULL : PQconninfoParse(url, &message);
     PQfreemem(message); /* quotes the text it dislikes, which may be the password */
-    if (url == NULL || options == NULL)
+    if (options == NULL)
         return err_set(err, MEROS_INVALID, "The database URL is not one that PostgreSQL understands; it looks like "
                                            "postgresql://user:password@host:5432/database, with special characters of "
                                            "the password written as %%XX.");
