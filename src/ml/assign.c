@@ -1,5 +1,5 @@
-/* The assignment problem by shortest augmenting paths with potentials: rows are brought in one by one; each takes the
- * cheapest path of reduced costs to a free column, along which the earlier rows give way. */
+/* The assignment problem by shortest augmenting paths with potentials: rows are brought in one by one; each
+ * takes the cheapest path of reduced costs to a free column, along which the earlier rows give way. */
 #include "meros/ml/assign.h"
 
 #include <math.h>
@@ -8,8 +8,8 @@
 
 #include "meros/ml/matrix.h"
 
-/* Minimises over n rows, m >= n columns; cost(i, j) = -value of the original orientation. Columns and rows count from 1
- * here: column 0 stands for "the row being brought in". */
+/* Minimises over n rows, m >= n columns; cost(i, j) = -value of the original orientation. Columns and rows
+ * count from 1 here: column 0 stands for "the row being brought in". */
 struct solve {
     const double *value;
     size_t rows, cols; /* of value */
@@ -66,7 +66,8 @@ static void bring_in(struct solve *s, size_t row)
     }
 }
 
-enum meros_code assign_max(const double *value, size_t rows, size_t cols, int *out_col_of_row, struct meros_err *err)
+enum meros_code assign_max(const double *value, size_t rows, size_t cols, int *out_col_of_row,
+                           struct meros_err *err)
 {
     struct solve s = {.value = value, .rows = rows, .cols = cols, .transposed = rows > cols};
     enum meros_code code = MEROS_OK;
@@ -78,7 +79,8 @@ enum meros_code assign_max(const double *value, size_t rows, size_t cols, int *o
     s.row_of = ml_alloc(s.m + 1, sizeof *s.row_of);
     s.way = ml_alloc(s.m + 1, sizeof *s.way);
     s.done = ml_alloc(s.m + 1, sizeof *s.done);
-    if (s.u == NULL || s.v == NULL || s.least == NULL || s.row_of == NULL || s.way == NULL || s.done == NULL) {
+    if (s.u == NULL || s.v == NULL || s.least == NULL || s.row_of == NULL || s.way == NULL ||
+        s.done == NULL) {
         code = err_set(err, MEROS_OUT_OF_MEMORY, "no memory to match %zu with %zu", rows, cols);
         goto out;
     }
@@ -86,8 +88,10 @@ enum meros_code assign_max(const double *value, size_t rows, size_t cols, int *o
     for (size_t i = 0; i < rows; i++) out_col_of_row[i] = -1;
     for (size_t j = 1; j <= s.m; j++) {
         if (s.row_of[j] == 0) continue;
-        if (s.transposed) out_col_of_row[j - 1] = (int)(s.row_of[j] - 1);
-        else out_col_of_row[s.row_of[j] - 1] = (int)(j - 1);
+        if (s.transposed)
+            out_col_of_row[j - 1] = (int)(s.row_of[j] - 1);
+        else
+            out_col_of_row[s.row_of[j] - 1] = (int)(j - 1);
     }
 out:
     free(s.u);
@@ -99,8 +103,8 @@ out:
     return code;
 }
 
-enum meros_code label_match(const int64_t *overlap, int k_old, int k_new, double min_share, int *out_old_of_new,
-                            struct meros_err *err)
+enum meros_code label_match(const int64_t *overlap, int k_old, int k_new, double min_share,
+                            int *out_old_of_new, struct meros_err *err)
 {
     size_t rows = (size_t)k_old, cols = (size_t)k_new;
     enum meros_code code = MEROS_OK;
@@ -127,7 +131,8 @@ enum meros_code label_match(const int64_t *overlap, int k_old, int k_new, double
     if (code != MEROS_OK) goto out;
     for (size_t j = 0; j < cols; j++) out_old_of_new[j] = -1;
     for (size_t i = 0; i < rows; i++) { /* pairs of no worth are only there because all must be paired */
-        if (new_of_old[i] >= 0 && kept[i * cols + (size_t)new_of_old[i]] > 0) out_old_of_new[new_of_old[i]] = (int)i;
+        if (new_of_old[i] >= 0 && kept[i * cols + (size_t)new_of_old[i]] > 0)
+            out_old_of_new[new_of_old[i]] = (int)i;
     }
 out:
     free(kept);

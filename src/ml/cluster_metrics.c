@@ -1,5 +1,5 @@
-/* Calinski-Harabasz and Davies-Bouldin from the clusters' means, in double; agreement of two labellings from their
- * contingency table. The silhouette is in silhouette.c. */
+/* Calinski-Harabasz and Davies-Bouldin from the clusters' means, in double; agreement of two labellings from
+ * their contingency table. The silhouette is in silhouette.c. */
 #include "meros/ml/cluster_metrics.h"
 
 #include <math.h>
@@ -77,7 +77,8 @@ static void add_up(struct spread *s)
         for (size_t j = 0; j < k * d; j++) s->sums[j] += s->sums[i * k * d + j];
         for (size_t j = 0; j < k; j++) s->counts[j] += s->counts[i * k + j];
     }
-    for (size_t j = 0; j < k * d; j++) s->means[j] = s->counts[j / d] > 0 ? s->sums[j] / (double)s->counts[j / d] : 0;
+    for (size_t j = 0; j < k * d; j++)
+        s->means[j] = s->counts[j / d] > 0 ? s->sums[j] / (double)s->counts[j / d] : 0;
 }
 
 static void indices(struct spread *s, struct cluster_metrics *m)
@@ -102,7 +103,8 @@ static void indices(struct spread *s, struct cluster_metrics *m)
     m->inertia = within;
     if (m->clusters < 2) return;
     double n = (double)m->rows, c = (double)m->clusters;
-    if (m->rows > (size_t)m->clusters) m->calinski_harabasz = within > 0 ? between / within * (n - c) / (c - 1) : 1;
+    if (m->rows > (size_t)m->clusters)
+        m->calinski_harabasz = within > 0 ? between / within * (n - c) / (c - 1) : 1;
     double worst_sum = 0;
     for (size_t i = 0; i < k; i++) {
         double worst = 0;
@@ -122,9 +124,11 @@ enum meros_code cluster_metrics(struct ml_matrix x, const int32_t *labels, int k
                                 struct cluster_metrics *out, struct meros_err *err)
 {
     if (k < 1 || k > KMEANS_K_MAX || x.cols < 1) {
-        return err_set(err, MEROS_UNPROCESSABLE, "indices are for 1 to %d clusters of rows with columns", KMEANS_K_MAX);
+        return err_set(err, MEROS_UNPROCESSABLE, "indices are for 1 to %d clusters of rows with columns",
+                       KMEANS_K_MAX);
     }
-    struct cluster_metrics m = {.silhouette = NAN, .calinski_harabasz = NAN, .davies_bouldin = NAN, .silhouette_exact = true};
+    struct cluster_metrics m = {
+        .silhouette = NAN, .calinski_harabasz = NAN, .davies_bouldin = NAN, .silhouette_exact = true};
     struct spread s = {.x = x, .labels = labels, .k = k};
     size_t kd = (size_t)k * x.cols;
     s.chunks = (x.rows + CHUNK_ROWS - 1) / CHUNK_ROWS;
@@ -134,7 +138,8 @@ enum meros_code cluster_metrics(struct ml_matrix x, const int32_t *labels, int k
     ml_need_add(&need, (s.chunks + 1) * kd, sizeof(double));
     ml_need_add(&need, s.chunks * (size_t)k, 2 * sizeof(double) + sizeof(size_t));
     silhouette_need(&need, x, k, params);
-    enum meros_code code = ml_need_check(&need, run == NULL ? 0 : run->memory_budget, "the quality of the clusters", err);
+    enum meros_code code =
+        ml_need_check(&need, run == NULL ? 0 : run->memory_budget, "the quality of the clusters", err);
     if (code == MEROS_OK) code = ml_run_check(run, 0, "measuring the clusters", err);
     if (code != MEROS_OK) return code;
     s.sums = ml_alloc(s.chunks * kd, sizeof *s.sums);

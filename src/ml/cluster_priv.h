@@ -4,7 +4,8 @@
 
 #include "meros/ml/cluster_metrics.h"
 
-void silhouette_need(struct ml_need *need, struct ml_matrix x, int k, const struct cluster_metrics_params *params);
+void silhouette_need(struct ml_need *need, struct ml_matrix x, int k,
+                     const struct cluster_metrics_params *params);
 /* Fills the silhouette fields of m. `rows` of x have a label; at least two clusters do. */
 enum meros_code silhouette_of(struct ml_matrix x, const int32_t *labels, int k, size_t rows,
                               const struct cluster_metrics_params *params, const struct ml_run *run,

@@ -11,20 +11,32 @@ static const double FAR = 1e15;
 
 enum meros_code kmeans_check_params(const struct kmeans_params *p, size_t n, size_t d, struct meros_err *err)
 {
-    if (n < 1 || d < 1) return err_set(err, MEROS_UNPROCESSABLE, "there is nothing to cluster: %zu rows of %zu columns", n, d);
-    if (n > KMEANS_ROWS_MAX) return err_set(err, MEROS_UNPROCESSABLE, "%zu rows are more than k-means takes (%d)", n, KMEANS_ROWS_MAX);
-    if (d > KMEANS_COLS_MAX) return err_set(err, MEROS_UNPROCESSABLE, "%zu columns are more than k-means takes (%d)", d, KMEANS_COLS_MAX);
-    if (p->k < 1 || p->k > KMEANS_K_MAX) return err_set(err, MEROS_UNPROCESSABLE, "k is %d; it must be 1 to %d", p->k, KMEANS_K_MAX);
-    if ((size_t)p->k > n) return err_set(err, MEROS_UNPROCESSABLE, "k is %d, but there are only %zu rows to divide", p->k, n);
-    if (p->n_init < 1 || p->n_init > 1000) return err_set(err, MEROS_UNPROCESSABLE, "n_init is %d; it must be 1 to 1000", p->n_init);
+    if (n < 1 || d < 1)
+        return err_set(err, MEROS_UNPROCESSABLE, "there is nothing to cluster: %zu rows of %zu columns", n,
+                       d);
+    if (n > KMEANS_ROWS_MAX)
+        return err_set(err, MEROS_UNPROCESSABLE, "%zu rows are more than k-means takes (%d)", n,
+                       KMEANS_ROWS_MAX);
+    if (d > KMEANS_COLS_MAX)
+        return err_set(err, MEROS_UNPROCESSABLE, "%zu columns are more than k-means takes (%d)", d,
+                       KMEANS_COLS_MAX);
+    if (p->k < 1 || p->k > KMEANS_K_MAX)
+        return err_set(err, MEROS_UNPROCESSABLE, "k is %d; it must be 1 to %d", p->k, KMEANS_K_MAX);
+    if ((size_t)p->k > n)
+        return err_set(err, MEROS_UNPROCESSABLE, "k is %d, but there are only %zu rows to divide", p->k, n);
+    if (p->n_init < 1 || p->n_init > 1000)
+        return err_set(err, MEROS_UNPROCESSABLE, "n_init is %d; it must be 1 to 1000", p->n_init);
     if (p->max_iter < 1 || p->max_iter > 100000) {
         return err_set(err, MEROS_UNPROCESSABLE, "max_iter is %d; it must be 1 to 100000", p->max_iter);
     }
-    if (!(p->tol >= 0 && p->tol < INFINITY)) return err_set(err, MEROS_UNPROCESSABLE, "tol is %g; it must be 0 or more", p->tol);
+    if (!(p->tol >= 0 && p->tol < INFINITY))
+        return err_set(err, MEROS_UNPROCESSABLE, "tol is %g; it must be 0 or more", p->tol);
     if (p->init == NULL) return MEROS_OK;
     for (size_t i = 0; i < (size_t)p->k * d; i++) {
         if (!isfinite(p->init[i])) {
-            return err_set(err, MEROS_UNPROCESSABLE, "start centre %zu has a value that is not a finite number in column %zu", i / d, i % d);
+            return err_set(err, MEROS_UNPROCESSABLE,
+                           "start centre %zu has a value that is not a finite number in column %zu", i / d,
+                           i % d);
         }
     }
     return MEROS_OK;
@@ -32,12 +44,12 @@ enum meros_code kmeans_check_params(const struct kmeans_params *p, size_t n, siz
 
 /* --- shapes and memory --- */
 
-/* Chunks depend on (n, d, k) only. At most 64, so that adding them up is cheap; fewer where k * d is large, so that
- * their sums stay below 256 MB. Their rows are a multiple of 32, which all kernels' groups divide. */
-static void cut(struct km_data *m, int k)
+/* Chunks depend on (n, d, k) only. At most 64, so that adding them up is cheap; fewer where k * d is large,
+ * so that their sums stay below 256 MB. Their rows are a multiple of 32, which all kernels' groups divide. */
+void km_cut(struct km_data *m, int k)
 {
     size_t width = (size_t)m->kernel->width, chunks = ((size_t)32 << 20) / ((size_t)k * m->d);
-    if (chunks > 64) chunks = 64;
+    if (chunks > KM_CHUNKS_MAX) chunks = KM_CHUNKS_MAX;
     if (chunks < 4) chunks = 4;
     size_t rows = (m->n + chunks - 1) / chunks;
     if (rows < 2048) rows = 2048;
@@ -73,8 +85,8 @@ static void *take(struct taker *t, size_t count, size_t size)
     return p == NULL ? NULL : memset(p, 0, count * size);
 }
 
-static void take_all(struct taker *t, const struct kmeans_params *params, struct km_data *m, struct km_work *w,
-                     struct kmeans_result *r)
+static void take_all(struct taker *t, const struct kmeans_params *params, struct km_data *m,
+                     struct km_work *w, struct kmeans_result *r)
 {
     size_t k = (size_t)params->k, d = m->d, padded = m->groups * (size_t)m->kernel->width;
     size_t threads = (size_t)ml_pool_threads(m->pool);
@@ -82,7 +94,8 @@ static void take_all(struct taker *t, const struct kmeans_params *params, struct
     *w = (struct km_work){.k = params->k};
     tile_shape(m->kernel, params->k, &w->tiles);
     size_t places = (size_t)w->tiles.n_tiles * (size_t)w->tiles.tile;
-    m->x = take_raw(t, padded * d, sizeof *m->x); /* n, d and the width are bounded: no overflow before take's own check */
+    m->x = take_raw(t, padded * d,
+                    sizeof *m->x); /* n, d and the width are bounded: no overflow before take's own check */
     m->mean = take(t, d, sizeof *m->mean);
     w->centres = take(t, k * d, sizeof *w->centres);
     w->next = take(t, k * d, sizeof *w->next);
@@ -91,10 +104,16 @@ static void take_all(struct taker *t, const struct kmeans_params *params, struct
     w->chunk_sums = take(t, m->n_chunks * k * d, sizeof *w->chunk_sums);
     w->chunk_counts = take(t, m->n_chunks * k, sizeof *w->chunk_counts);
     w->chunk_changed = take(t, m->n_chunks, sizeof *w->chunk_changed);
-    w->chunk_value = take(t, m->n_chunks * KM_SEED_TILE, sizeof *w->chunk_value);
+    w->chunk_value =
+        take(t, KM_CHUNKS_MAX * KM_SEED_TILE, sizeof *w->chunk_value); /* the sample's chunks fit too */
     w->chunk_row = take(t, m->n_chunks, sizeof *w->chunk_row);
     w->labels = take_raw(t, padded, sizeof *w->labels);
-    w->closest = seeding ? take_raw(t, padded, sizeof *w->closest) : NULL;
+    if (seeding) {
+        size_t rows = km_seed_rows(m->n, params->k);
+        w->sample = rows < m->n ? take_raw(t, rows * d, sizeof *w->sample) : NULL;
+        w->sample_blocks = rows < m->n ? take(t, rows / KM_WIDTH_MAX, sizeof *w->sample_blocks) : NULL;
+        w->closest = take_raw(t, rows < m->n ? rows : padded, sizeof *w->closest);
+    }
     w->centred = take_raw(t, threads * KM_WIDTH_MAX * d, sizeof *w->centred);
     w->candidates = take(t, d * KM_SEED_TILE, sizeof *w->candidates);
     w->tiles.c = take(t, places * d, sizeof *w->tiles.c);
@@ -102,7 +121,8 @@ static void take_all(struct taker *t, const struct kmeans_params *params, struct
     *r = (struct kmeans_result){.k = params->k, .n = m->n, .d = d};
     r->centres = take(t, k * d, sizeof *r->centres);
     r->sizes = take(t, k, sizeof *r->sizes);
-    r->labels = several ? take_raw(t, padded, sizeof *r->labels) : NULL; /* a single start's labels are handed over */
+    r->labels =
+        several ? take_raw(t, padded, sizeof *r->labels) : NULL; /* a single start's labels are handed over */
 }
 
 static void work_done(struct km_data *m, struct km_work *w)
@@ -119,6 +139,8 @@ static void work_done(struct km_data *m, struct km_work *w)
     free(w->chunk_value);
     free(w->chunk_row);
     free(w->labels);
+    free(w->sample);
+    free(w->sample_blocks);
     free(w->closest);
     free(w->centred);
     free(w->candidates);
@@ -133,7 +155,7 @@ size_t kmeans_memory(const struct kmeans_params *params, size_t n, size_t d, str
     struct kmeans_result r;
     struct taker t = {0};
     if (kmeans_check_params(params, n, d, NULL) != MEROS_OK) return 0;
-    cut(&m, params->k);
+    km_cut(&m, params->k);
     take_all(&t, params, &m, &w, &r);
     return t.need.overflow ? SIZE_MAX : t.need.bytes;
 }
@@ -143,9 +165,10 @@ size_t kmeans_memory(const struct kmeans_params *params, size_t n, size_t d, str
 struct prepare {
     struct km_data *m;
     const float *x;
-    double *sums;   /* (n_chunks, d) */
-    double *square; /* (n_chunks, KM_SEED_TILE), the first of each: sum of squared differences from the means */
-    size_t *bad;    /* n_chunks: first element that is not finite or too far from its mean; n * d for none */
+    double *sums; /* (n_chunks, d) */
+    double
+        *square; /* (n_chunks, KM_SEED_TILE), the first of each: sum of squared differences from the means */
+    size_t *bad; /* n_chunks: first element that is not finite or too far from its mean; n * d for none */
     float *centred; /* (threads, KM_WIDTH_MAX, d): a group before it is packed */
 };
 
@@ -189,7 +212,8 @@ static void pack_part(void *arg, size_t chunk, int worker)
 }
 
 /* Centres and packs the rows. Refuses values that cannot be used, naming the first. */
-static enum meros_code prepare(struct ml_matrix x, struct km_data *m, struct km_work *w, struct meros_err *err)
+static enum meros_code prepare(struct ml_matrix x, struct km_data *m, struct km_work *w,
+                               struct meros_err *err)
 {
     struct prepare p = {m, x.data, w->chunk_sums, w->chunk_value, w->chunk_row, w->centred};
     parallel_for(m->pool, m->n_chunks, sum_part, &p);
@@ -204,9 +228,11 @@ static enum meros_code prepare(struct ml_matrix x, struct km_data *m, struct km_
             /* A NaN spoils its column's mean and with it every row: look for the culprit itself first. */
             enum meros_code code = ml_check_finite(x, err);
             if (code != MEROS_OK) return code;
-            return err_set(err, MEROS_UNPROCESSABLE, "row %zu, column %zu is %g, too far from the column's mean %g for "
-                           "float32 distances; scale the column first", p.bad[i] / m->d, p.bad[i] % m->d,
-                           (double)x.data[p.bad[i]], m->mean[p.bad[i] % m->d]);
+            return err_set(err, MEROS_UNPROCESSABLE,
+                           "row %zu, column %zu is %g, too far from the column's mean %g for "
+                           "float32 distances; scale the column first",
+                           p.bad[i] / m->d, p.bad[i] % m->d, (double)x.data[p.bad[i]],
+                           m->mean[p.bad[i] % m->d]);
         }
         square += p.square[i * KM_SEED_TILE];
     }
@@ -216,8 +242,8 @@ static enum meros_code prepare(struct ml_matrix x, struct km_data *m, struct km_
 
 /* --- the fit --- */
 
-static void keep(const struct km_data *m, struct km_work *w, const struct km_outcome *o, int start, bool last_alone,
-                 struct kmeans_result *r)
+static void keep(const struct km_data *m, struct km_work *w, const struct km_outcome *o, int start,
+                 bool last_alone, struct kmeans_result *r)
 {
     for (int c = 0; c < w->k; c++) {
         for (size_t f = 0; f < m->d; f++) {
@@ -242,7 +268,8 @@ enum meros_code kmeans_fit(struct ml_matrix x, const struct kmeans_params *param
 {
     enum meros_code code = kmeans_check_params(params, x.rows, x.cols, err);
     if (code != MEROS_OK) return code;
-    size_t need = kmeans_memory(params, x.rows, x.cols, ml_run_pool(run)), budget = run == NULL ? 0 : run->memory_budget;
+    size_t need = kmeans_memory(params, x.rows, x.cols, ml_run_pool(run)),
+           budget = run == NULL ? 0 : run->memory_budget;
     struct ml_need total = {need, need == SIZE_MAX};
     code = ml_need_check(&total, budget, "k-means", err);
     if (code != MEROS_OK) return code;
@@ -251,10 +278,11 @@ enum meros_code kmeans_fit(struct ml_matrix x, const struct kmeans_params *param
     struct km_work w;
     struct kmeans_result r;
     struct taker t = {.allocate = true};
-    cut(&m, params->k);
+    km_cut(&m, params->k);
     take_all(&t, params, &m, &w, &r);
     if (t.failed) {
-        code = err_set(err, MEROS_OUT_OF_MEMORY, "k-means needs %.1f MB of memory, which are not there", (double)need / 1e6);
+        code = err_set(err, MEROS_OUT_OF_MEMORY, "k-means needs %.1f MB of memory, which are not there",
+                       (double)need / 1e6);
         goto out;
     }
     code = ml_run_check(run, 0, "reading the rows", err);
@@ -274,7 +302,8 @@ enum meros_code kmeans_fit(struct ml_matrix x, const struct kmeans_params *param
             code = km_seed(&m, &w, &rng, run, fraction, err);
             if (code != MEROS_OK) goto out;
         }
-        code = km_lloyd(&m, &w, params->max_iter, params->tol * m.mean_variance, run, fraction, 1.0 / starts, &o, err);
+        code = km_lloyd(&m, &w, params->max_iter, params->tol * m.mean_variance, run, fraction, 1.0 / starts,
+                        &o, err);
         if (code != MEROS_OK) goto out;
         if (!isfinite(o.inertia)) {
             code = err_set(err, MEROS_INTERNAL, "k-means came to an inertia that is not a number");

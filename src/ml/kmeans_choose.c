@@ -4,7 +4,8 @@
 
 #include "meros/ml/cluster_metrics.h"
 
-/* A silhouette from which on two clusters count as really two (Kaufman & Rousseeuw 1990: "reasonable structure"). */
+/* A silhouette from which on two clusters count as really two (Kaufman & Rousseeuw 1990: "reasonable
+ * structure"). */
 static const double TWO_ARE_REAL = 0.5;
 enum { TABLE_SILHOUETTE_ROWS = 5000 };
 
@@ -30,9 +31,9 @@ static struct ml_run run_of(struct part *p)
     return run;
 }
 
-static enum meros_code fit_and_measure(struct ml_matrix x, struct kmeans_params p, int k, size_t silhouette_rows,
-                                       struct part part, struct kmeans_result *fit, struct cluster_metrics *m,
-                                       struct meros_err *err)
+static enum meros_code fit_and_measure(struct ml_matrix x, struct kmeans_params p, int k,
+                                       size_t silhouette_rows, struct part part, struct kmeans_result *fit,
+                                       struct cluster_metrics *m, struct meros_err *err)
 {
     struct part fitting = {part.run, part.from, part.share * 0.8};
     struct part measuring = {part.run, part.from + part.share * 0.8, part.share * 0.2};
@@ -48,7 +49,8 @@ static enum meros_code fit_and_measure(struct ml_matrix x, struct kmeans_params 
     return code;
 }
 
-/* Where the inertia bends most: the k farthest below the straight line from (1, total) to the last k tried. */
+/* Where the inertia bends most: the k farthest below the straight line from (1, total) to the last k tried.
+ */
 static void score_by_knee(struct kmeans_choice *c, double total)
 {
     const struct kmeans_k_row *last = &c->table[c->n_table - 1];
@@ -71,8 +73,8 @@ static size_t best_row(const struct kmeans_choice *c)
 }
 
 /* The total sum of squares, and whether there are two different rows at all. */
-static enum meros_code total_of(struct ml_matrix x, struct kmeans_params p, const struct ml_run *run, double *out,
-                                struct meros_err *err)
+static enum meros_code total_of(struct ml_matrix x, struct kmeans_params p, const struct ml_run *run,
+                                double *out, struct meros_err *err)
 {
     struct kmeans_result one = {0};
     struct part none = {run, 0, 0};
@@ -86,22 +88,29 @@ static enum meros_code total_of(struct ml_matrix x, struct kmeans_params p, cons
     return MEROS_OK;
 }
 
-static enum meros_code fill_table(struct ml_matrix x, const struct kmeans_params *params, int k_min, int k_max,
-                                  const struct ml_run *run, struct kmeans_choice *c, struct meros_err *err)
+static enum meros_code fill_table(struct ml_matrix x, const struct kmeans_params *params, int k_min,
+                                  int k_max, const struct ml_run *run, struct kmeans_choice *c,
+                                  struct meros_err *err)
 {
     double share = 1.0 / (k_max - k_min + 2), from = 0; /* one more for the fit that is returned */
     for (int k = k_min; k <= k_max; k++, from += share) {
         struct kmeans_result fit = {0};
         struct cluster_metrics m;
-        enum meros_code code = fit_and_measure(x, *params, k, TABLE_SILHOUETTE_ROWS, (struct part){run, from, share}, &fit,
-                                               &m, err);
+        enum meros_code code = fit_and_measure(x, *params, k, TABLE_SILHOUETTE_ROWS,
+                                               (struct part){run, from, share}, &fit, &m, err);
         if (code != MEROS_OK) return code;
         bool possible = fit.n_nonempty == k; /* not, past the number of distinct rows */
         if (possible) {
             c->table[c->n_table++] = (struct kmeans_k_row){
-                .k = k, .inertia = fit.inertia, .silhouette = m.silhouette, .calinski_harabasz = m.calinski_harabasz,
-                .davies_bouldin = m.davies_bouldin, .iterations = fit.iterations, .converged = fit.converged,
-                .score = m.inertia > 0 ? m.calinski_harabasz : DBL_MAX}; /* no spread within: it cannot be better */
+                .k = k,
+                .inertia = fit.inertia,
+                .silhouette = m.silhouette,
+                .calinski_harabasz = m.calinski_harabasz,
+                .davies_bouldin = m.davies_bouldin,
+                .iterations = fit.iterations,
+                .converged = fit.converged,
+                .score = m.inertia > 0 ? m.calinski_harabasz
+                                       : DBL_MAX}; /* no spread within: it cannot be better */
         }
         kmeans_result_done(&fit);
         if (!possible) break;
@@ -113,11 +122,12 @@ enum meros_code kmeans_choose_k(struct ml_matrix x, const struct kmeans_params *
                                 const struct ml_run *run, struct kmeans_choice *out, struct meros_err *err)
 {
     if (k_min < KMEANS_AUTO_K_MIN || k_max > KMEANS_AUTO_K_MAX || k_min > k_max) {
-        return err_set(err, MEROS_UNPROCESSABLE, "k is chosen among %d to %d, not %d to %d", KMEANS_AUTO_K_MIN,
-                       KMEANS_AUTO_K_MAX, k_min, k_max);
+        return err_set(err, MEROS_UNPROCESSABLE, "k is chosen among %d to %d, not %d to %d",
+                       KMEANS_AUTO_K_MIN, KMEANS_AUTO_K_MAX, k_min, k_max);
     }
     if (x.rows < 3 || x.rows <= (size_t)k_min) {
-        return err_set(err, MEROS_UNPROCESSABLE, "%zu rows are too few to choose a number of clusters", x.rows);
+        return err_set(err, MEROS_UNPROCESSABLE, "%zu rows are too few to choose a number of clusters",
+                       x.rows);
     }
     if ((size_t)k_max > x.rows - 1) k_max = (int)(x.rows - 1);
     struct kmeans_choice c = {.index = "calinski_harabasz"};
@@ -126,7 +136,8 @@ enum meros_code kmeans_choose_k(struct ml_matrix x, const struct kmeans_params *
     if (code == MEROS_OK) code = fill_table(x, params, k_min, k_max, run, &c, err);
     if (code != MEROS_OK) return code;
     if (c.n_table == 0) {
-        return err_set(err, MEROS_UNPROCESSABLE, "fewer than %d rows differ: there is nothing to divide", k_min);
+        return err_set(err, MEROS_UNPROCESSABLE, "fewer than %d rows differ: there is nothing to divide",
+                       k_min);
     }
     size_t best = best_row(&c);
     if (c.table[best].k == 2 && !(c.table[best].silhouette >= TWO_ARE_REAL) && c.n_table > 1) {
@@ -134,7 +145,8 @@ enum meros_code kmeans_choose_k(struct ml_matrix x, const struct kmeans_params *
         best = best_row(&c);
     }
     double share = 1.0 / (k_max - k_min + 2);
-    code = fit_and_measure(x, *params, c.table[best].k, 0, (struct part){run, 1 - share, share}, &c.fit, &c.metrics, err);
+    code = fit_and_measure(x, *params, c.table[best].k, 0, (struct part){run, 1 - share, share}, &c.fit,
+                           &c.metrics, err);
     if (code == MEROS_OK) *out = c;
     return code;
 }

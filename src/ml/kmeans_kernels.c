@@ -1,10 +1,12 @@
-/* The kernels of k-means and of the silhouette for three kinds of machine, and the choice among them at run time. */
+/* The kernels of k-means and of the silhouette for three kinds of machine, and the choice among them at run
+ * time. */
 #include "kmeans_priv.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Moves one row (its columns are `stride` apart) from the sums of one label to another's; from < 0: it had none. */
+/* Moves one row (its columns are `stride` apart) from the sums of one label to another's; from < 0: it had
+ * none. */
 static void km_move(const float *x, size_t stride, size_t d, int32_t from, int32_t to, double *restrict sums,
                     int64_t *restrict counts)
 {
@@ -57,20 +59,20 @@ static inline __attribute__((always_inline)) uint32_t v4i_differ(km_v4i a, km_v4
 
 #define KM(name) name##_portable
 #define KM_TARGET
-#define VF km_v4f
-#define VI km_v4i
-#define LANES 4
-#define TILE 6
-#define v_load(p) v4_load(p)
-#define v_store(p, v) v4_store((p), (v))
-#define v_set1(s) ((km_v4f){(s), (s), (s), (s)})
+#define VF             km_v4f
+#define VI             km_v4i
+#define LANES          4
+#define TILE           6
+#define v_load(p)      v4_load(p)
+#define v_store(p, v)  v4_store((p), (v))
+#define v_set1(s)      ((km_v4f){(s), (s), (s), (s)})
 #define v_fma(a, b, c) ((a) * (b) + (c))
-#define v_sub(a, b) ((a) - (b))
-#define v_sqrt(a) v4_sqrt(a)
-#define v_min(a, b) v4_where((a) < (b), (a), (b))
-#define vi_load(p) v4i_load(p)
+#define v_sub(a, b)    ((a) - (b))
+#define v_sqrt(a)      v4_sqrt(a)
+#define v_min(a, b)    v4_where((a) < (b), (a), (b))
+#define vi_load(p)     v4i_load(p)
 #define vi_store(p, v) v4i_store((p), (v))
-#define vi_set1(s) ((km_v4i){(s), (s), (s), (s)})
+#define vi_set1(s)     ((km_v4i){(s), (s), (s), (s)})
 #define v_take_greater(best, arg, value, index)                                                              \
     do {                                                                                                     \
         km_v4i more_ = (value) > (best);                                                                     \
@@ -98,28 +100,35 @@ static inline __attribute__((always_inline)) uint32_t v4i_differ(km_v4i a, km_v4
 #undef v_take_greater
 #undef vi_differ
 
-static const struct km_kernel portable = {"portable", 8, 6, pack_portable, assign_portable, inertia_portable, try_seeds_portable, add_seed_portable,
-                                       distance_sums_portable};
+static const struct km_kernel portable = {"portable",
+                                          8,
+                                          6,
+                                          pack_portable,
+                                          assign_portable,
+                                          inertia_portable,
+                                          try_seeds_portable,
+                                          add_seed_portable,
+                                          distance_sums_portable};
 
 #ifdef __x86_64__
 #include <immintrin.h>
 
-#define KM(name) name##_avx2
-#define KM_TARGET __attribute__((target("avx2,fma")))
-#define VF __m256
-#define VI __m256i
-#define LANES 8
-#define TILE 6
-#define v_load(p) _mm256_loadu_ps(p)
-#define v_store(p, v) _mm256_storeu_ps((p), (v))
-#define v_set1(s) _mm256_set1_ps(s)
+#define KM(name)       name##_avx2
+#define KM_TARGET      __attribute__((target("avx2,fma")))
+#define VF             __m256
+#define VI             __m256i
+#define LANES          8
+#define TILE           6
+#define v_load(p)      _mm256_loadu_ps(p)
+#define v_store(p, v)  _mm256_storeu_ps((p), (v))
+#define v_set1(s)      _mm256_set1_ps(s)
 #define v_fma(a, b, c) _mm256_fmadd_ps((a), (b), (c))
-#define v_sub(a, b) _mm256_sub_ps((a), (b))
-#define v_sqrt(a) _mm256_sqrt_ps(a)
-#define v_min(a, b) _mm256_min_ps((a), (b))
-#define vi_load(p) _mm256_loadu_si256((const __m256i *)(p))
+#define v_sub(a, b)    _mm256_sub_ps((a), (b))
+#define v_sqrt(a)      _mm256_sqrt_ps(a)
+#define v_min(a, b)    _mm256_min_ps((a), (b))
+#define vi_load(p)     _mm256_loadu_si256((const __m256i *)(p))
 #define vi_store(p, v) _mm256_storeu_si256((__m256i *)(p), (v))
-#define vi_set1(s) _mm256_set1_epi32(s)
+#define vi_set1(s)     _mm256_set1_epi32(s)
 #define v_take_greater(best, arg, value, index)                                                              \
     do {                                                                                                     \
         __m256 more_ = _mm256_cmp_ps((value), (best), _CMP_GT_OQ);                                           \
@@ -149,25 +158,25 @@ static const struct km_kernel portable = {"portable", 8, 6, pack_portable, assig
 #undef v_take_greater
 #undef vi_differ
 
-static const struct km_kernel avx2 = {"avx2", 16, 6, pack_avx2, assign_avx2, inertia_avx2, try_seeds_avx2, add_seed_avx2,
-                                       distance_sums_avx2};
+static const struct km_kernel avx2 = {
+    "avx2", 16, 6, pack_avx2, assign_avx2, inertia_avx2, try_seeds_avx2, add_seed_avx2, distance_sums_avx2};
 
-#define KM(name) name##_avx512
-#define KM_TARGET __attribute__((target("avx512f,avx512dq,avx512vl")))
-#define VF __m512
-#define VI __m512i
-#define LANES 16
-#define TILE 12
-#define v_load(p) _mm512_loadu_ps(p)
-#define v_store(p, v) _mm512_storeu_ps((p), (v))
-#define v_set1(s) _mm512_set1_ps(s)
+#define KM(name)       name##_avx512
+#define KM_TARGET      __attribute__((target("avx512f,avx512dq,avx512vl")))
+#define VF             __m512
+#define VI             __m512i
+#define LANES          16
+#define TILE           12
+#define v_load(p)      _mm512_loadu_ps(p)
+#define v_store(p, v)  _mm512_storeu_ps((p), (v))
+#define v_set1(s)      _mm512_set1_ps(s)
 #define v_fma(a, b, c) _mm512_fmadd_ps((a), (b), (c))
-#define v_sub(a, b) _mm512_sub_ps((a), (b))
-#define v_sqrt(a) _mm512_sqrt_ps(a)
-#define v_min(a, b) _mm512_min_ps((a), (b))
-#define vi_load(p) _mm512_loadu_si512(p)
+#define v_sub(a, b)    _mm512_sub_ps((a), (b))
+#define v_sqrt(a)      _mm512_sqrt_ps(a)
+#define v_min(a, b)    _mm512_min_ps((a), (b))
+#define vi_load(p)     _mm512_loadu_si512(p)
 #define vi_store(p, v) _mm512_storeu_si512((p), (v))
-#define vi_set1(s) _mm512_set1_epi32(s)
+#define vi_set1(s)     _mm512_set1_epi32(s)
 #define v_take_greater(best, arg, value, index)                                                              \
     do {                                                                                                     \
         __mmask16 more_ = _mm512_cmp_ps_mask((value), (best), _CMP_GT_OQ);                                   \
@@ -177,8 +186,15 @@ static const struct km_kernel avx2 = {"avx2", 16, 6, pack_avx2, assign_avx2, ine
 #define vi_differ(a, b) ((uint32_t)_mm512_cmpneq_epi32_mask((a), (b)))
 #include "kmeans_kernel.inc"
 
-static const struct km_kernel avx512 = {"avx512", 32, 12, pack_avx512, assign_avx512, inertia_avx512, try_seeds_avx512, add_seed_avx512,
-                                       distance_sums_avx512};
+static const struct km_kernel avx512 = {"avx512",
+                                        32,
+                                        12,
+                                        pack_avx512,
+                                        assign_avx512,
+                                        inertia_avx512,
+                                        try_seeds_avx512,
+                                        add_seed_avx512,
+                                        distance_sums_avx512};
 #endif
 
 static const struct km_kernel *forced;
@@ -197,7 +213,8 @@ static bool runs_here(const struct km_kernel *k)
 
 static const struct km_kernel *const kernels[] = {
 #ifdef __x86_64__
-    &avx512, &avx2,
+    &avx512,
+    &avx2,
 #endif
     &portable,
 };

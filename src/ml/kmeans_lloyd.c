@@ -1,7 +1,12 @@
-/* Lloyd's iterations. An iteration is one pass over the packed rows, which finds the nearest centres and, only for rows
- * whose label changes, moves the row from one cluster's sums to another's: from the second iteration on that is a few
- * per cent of the rows, so the update costs next to nothing. The sums are double and the rows float32, so what adding
- * and subtracting leaves behind is of the order 1e-16 of the sums.
+/* Lloyd's iterations. An iteration is one pass over the packed rows, which finds the nearest centres and,
+ * only for rows whose label changes, moves the row from one cluster's sums to another's: from the second
+ * iteration on that is a few per cent of the rows, so the update costs next to nothing. The sums are double
+ * and the rows float32, so what adding and subtracting leaves behind is of the order 1e-16 of the sums.
+ *
+ * No bounds (Hamerly 2010, Elkan 2003) are kept. They say of single rows that their label cannot have
+ * changed: at 12 clusters in 16 columns of 93 % of the rows in late iterations, but of all 32 rows of a group
+ * only in 16 % of the groups on overlapping clouds and in none on one cloud (measured), and a pass costs a
+ * group's reading whether one row or 32 need it.
  *
  * Every chunk collects its moves apart; they are added up in the order of the chunks, whoever ran them. */
 #include "kmeans_priv.h"
@@ -41,8 +46,8 @@ static void assign_part(void *arg, size_t chunk, int worker)
     int64_t *counts = w->chunk_counts + chunk * k;
     memset(sums, 0, k * m->d * sizeof *sums);
     memset(counts, 0, k * sizeof *counts);
-    w->chunk_changed[chunk] = m->kernel->assign(m->x, chunk * m->chunk_groups, km_chunk_end(m, chunk), m->n, m->d,
-                                                &w->tiles, w->labels, sums, counts);
+    w->chunk_changed[chunk] = m->kernel->assign(m->x, chunk * m->chunk_groups, km_chunk_end(m, chunk), m->n,
+                                                m->d, &w->tiles, w->labels, sums, counts);
 }
 
 /* Assigns all rows to w->centres and brings sums and counts up to date. Returns how many labels changed. */
@@ -77,8 +82,8 @@ static void inertia_part(void *arg, size_t chunk, int worker)
     (void)worker;
     const struct pass *p = arg;
     const struct km_data *m = p->m;
-    p->w->chunk_value[chunk * KM_SEED_TILE] =
-        m->kernel->inertia(m->x, chunk * m->chunk_groups, km_chunk_end(m, chunk), m->n, m->d, p->w->centres, p->w->labels);
+    p->w->chunk_value[chunk * KM_SEED_TILE] = m->kernel->inertia(
+        m->x, chunk * m->chunk_groups, km_chunk_end(m, chunk), m->n, m->d, p->w->centres, p->w->labels);
 }
 
 static void farthest_part(void *arg, size_t chunk, int worker)
@@ -102,8 +107,8 @@ static void farthest_part(void *arg, size_t chunk, int worker)
     p->w->chunk_row[chunk] = row;
 }
 
-/* Gives every empty cluster the farthest row that is left. Works on w->next, which holds sums here, and a copy of the
- * counts: the labels, and what goes with them, stay as they are until the next assignment. */
+/* Gives every empty cluster the farthest row that is left. Works on w->next, which holds sums here, and a
+ * copy of the counts: the labels, and what goes with them, stay as they are until the next assignment. */
 static void refill_empty(struct pass *p, int64_t *counts)
 {
     struct km_work *w = p->w;

@@ -1,9 +1,13 @@
-/* Greedy k-means++ (Arthur & Vassilvitskii 2007, section 5, as scikit-learn does it): the first centre is a row taken
- * evenly; every further one is the best of 2 + log k rows drawn with probability proportional to the squared distance
- * to the nearest centre so far, best = leaving the least sum of those distances.
+/* Greedy k-means++ (Arthur & Vassilvitskii 2007, section 5, as scikit-learn does it): the first centre is a
+ * row taken evenly; every further one is the best of 2 + log k rows drawn with probability proportional to
+ * the squared distance to the nearest centre so far, best = leaving the least sum of those distances.
  *
- * All rows take part, also when they are many: a centre costs one pass for its candidates and one for the choice, which
- * for k = 12 is less than eight Lloyd iterations, and sampling would cost quality. */
+ * Of many rows a sample takes part, drawn anew for every start: a centre costs two passes over the rows, so
+ * that seeding 1,000,000 rows with 12 centres was measured to cost as much as 20 Lloyd iterations. What the
+ * iterations end with is hardly worse: over 20 starts each on 300,000 rows (skewed purchases, k 8; twenty
+ * clouds of unequal size, sorted, k 20) the mean inertia was 0.07 % and 0.29 % higher, the best of the 20
+ * equal within 0.03 %. The sample is of blocks of 32 neighbouring rows, which are packed together for every
+ * kernel. */
 #include "kmeans_priv.h"
 
 #include <math.h>
@@ -18,8 +22,8 @@ static void try_part(void *arg, size_t chunk, int worker)
 {
     (void)worker;
     const struct pass *p = arg;
-    p->m->kernel->try_seeds(p->m->x, chunk * p->m->chunk_groups, km_chunk_end(p->m, chunk), p->m->d, p->w->candidates,
-                            p->w->closest, p->w->chunk_value + chunk * KM_SEED_TILE);
+    p->m->kernel->try_seeds(p->m->x, chunk * p->m->chunk_groups, km_chunk_end(p->m, chunk), p->m->d,
+                            p->w->candidates, p->w->closest, p->w->chunk_value + chunk * KM_SEED_TILE);
 }
 
 static void add_part(void *arg, size_t chunk, int worker)
@@ -31,8 +35,8 @@ static void add_part(void *arg, size_t chunk, int worker)
                                p->w->candidates, p->w->closest);
 }
 
-/* Makes `row` the centre number c and updates the closest distances. Returns their sum, the potential; the chunks' sums
- * stay in chunk_value for draw(). */
+/* Makes `row` the centre number c and updates the closest distances. Returns their sum, the potential; the
+ * chunks' sums stay in chunk_value for draw(). */
 static double choose_row(struct pass *p, size_t row, int c)
 {
     size_t d = p->m->d;
@@ -79,7 +83,8 @@ static size_t best_of(struct pass *p, const double *sums, double potential, int 
         int count = trials - done < KM_SEED_TILE ? trials - done : KM_SEED_TILE;
         for (int t = 0; t < KM_SEED_TILE; t++) {
             row[t] = t < count ? draw(m, p->w, sums, potential, rng) : row[0];
-            for (size_t f = 0; f < m->d; f++) p->w->candidates[f * KM_SEED_TILE + (size_t)t] = km_value(m, row[t], f);
+            for (size_t f = 0; f < m->d; f++)
+                p->w->candidates[f * KM_SEED_TILE + (size_t)t] = km_value(m, row[t], f);
         }
         parallel_for(m->pool, m->n_chunks, try_part, p);
         for (int t = 0; t < count; t++) {
@@ -94,15 +99,44 @@ static size_t best_of(struct pass *p, const double *sums, double potential, int 
     return best_row;
 }
 
-enum meros_code km_seed(const struct km_data *m, struct km_work *w, struct ml_rng *rng, const struct ml_run *run,
-                        double fraction, struct meros_err *err)
+enum { SAMPLE_ROWS = 65536, SAMPLE_ROWS_A_CENTRE = 128 }; /* multiples of KM_WIDTH_MAX */
+
+size_t km_seed_rows(size_t n, int k)
 {
+    size_t rows = SAMPLE_ROWS_A_CENTRE * (size_t)k;
+    if (rows < SAMPLE_ROWS) rows = SAMPLE_ROWS;
+    return rows + KM_WIDTH_MAX <= n ? rows : n; /* so that there are as many full blocks */
+}
+
+/* The sample as data of its own, in w->sample. */
+static void take_sample(const struct km_data *all, struct km_work *w, struct ml_rng *rng, struct km_data *out)
+{
+    size_t rows = km_seed_rows(all->n, w->k), block = KM_WIDTH_MAX * all->d;
+    ml_rng_sample(rng, all->n / KM_WIDTH_MAX, rows / KM_WIDTH_MAX, w->sample_blocks);
+    for (size_t i = 0; i < rows / KM_WIDTH_MAX; i++) {
+        memcpy(w->sample + i * block, all->x + w->sample_blocks[i] * block, block * sizeof *w->sample);
+    }
+    *out = *all;
+    out->n = rows;
+    out->x = w->sample;
+    km_cut(out, w->k);
+}
+
+enum meros_code km_seed(const struct km_data *all, struct km_work *w, struct ml_rng *rng,
+                        const struct ml_run *run, double fraction, struct meros_err *err)
+{
+    struct km_data sample;
+    const struct km_data *m = all;
+    if (w->sample != NULL) {
+        take_sample(all, w, rng, &sample);
+        m = &sample;
+    }
     struct pass p = {m, w};
     size_t padded = m->groups * (size_t)m->kernel->width;
     for (size_t i = 0; i < padded; i++) w->closest[i] = i < m->n ? INFINITY : 0;
     int trials = 2 + (int)log((double)w->k);
     double potential = choose_row(&p, (size_t)ml_rng_below(rng, m->n), 0);
-    double *sums = w->chunk_sums; /* free during seeding, and long enough */
+    double sums[KM_CHUNKS_MAX];
     for (int c = 1; c < w->k; c++) {
         if (!(potential > 0)) { /* every row is a centre already: the rest repeat the first and stay empty */
             memcpy(w->centres + (size_t)c * m->d, w->centres, m->d * sizeof *w->centres);

@@ -11,12 +11,14 @@ enum { LARGE_PAGE = 2 << 20, LARGE = 8 << 20 };
 void ml_need_add(struct ml_need *need, size_t count, size_t size)
 {
     size_t bytes;
-    if (__builtin_mul_overflow(count, size, &bytes) || __builtin_add_overflow(need->bytes, bytes, &need->bytes)) {
+    if (__builtin_mul_overflow(count, size, &bytes) ||
+        __builtin_add_overflow(need->bytes, bytes, &need->bytes)) {
         need->overflow = true;
     }
 }
 
-enum meros_code ml_need_check(const struct ml_need *need, size_t budget, const char *what, struct meros_err *err)
+enum meros_code ml_need_check(const struct ml_need *need, size_t budget, const char *what,
+                              struct meros_err *err)
 {
     if (need->overflow) return err_set(err, MEROS_OUT_OF_MEMORY, "%s needs more memory than there is", what);
     if (budget == 0 || need->bytes <= budget) return MEROS_OK;
@@ -29,8 +31,8 @@ void *ml_alloc_raw(size_t count, size_t size)
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - LARGE_PAGE) return NULL;
     bytes = bytes == 0 ? 64 : (bytes + 63) / 64 * 64;
-    /* Large arrays get large pages where the system lends them: a tenth of the page faults, and fewer TLB misses in the
-     * passes that stream through them. */
+    /* Large arrays get large pages where the system lends them: a tenth of the page faults, and fewer TLB
+     * misses in the passes that stream through them. */
     if (bytes >= LARGE) bytes = (bytes + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
     void *p = aligned_alloc(bytes >= LARGE ? LARGE_PAGE : 64, bytes);
     if (p == NULL) return NULL;
@@ -50,8 +52,9 @@ enum meros_code ml_check_finite(struct ml_matrix x, struct meros_err *err)
         for (size_t j = 0; j < x.cols; j++) {
             float v = x.data[i * x.cols + j];
             if (!isfinite(v)) {
-                return err_set(err, MEROS_UNPROCESSABLE, "row %zu, column %zu is %s, not a number that can be used", i,
-                               j, isnan(v) ? "NaN" : "infinite");
+                return err_set(err, MEROS_UNPROCESSABLE,
+                               "row %zu, column %zu is %s, not a number that can be used", i, j,
+                               isnan(v) ? "NaN" : "infinite");
             }
         }
     }

@@ -7,11 +7,11 @@
 
 #include "meros/base/thread.h"
 
-/* One job at a time: parallel_for publishes it under `lock` and raises `round`; helpers that see a new round take parts
- * off `next` until none is left; the last helper to leave wakes the caller. */
+/* One job at a time: parallel_for publishes it under `lock` and raises `round`; helpers that see a new round
+ * take parts off `next` until none is left; the last helper to leave wakes the caller. */
 struct ml_pool {
     /* Immutable once made */
-    int threads;       /* helpers + the caller */
+    int threads; /* helpers + the caller */
     pthread_t *helper;
     int n_helpers;
 
@@ -20,8 +20,8 @@ struct ml_pool {
     pthread_mutex_t lock; /* guards all below except next */
     pthread_cond_t work, done;
     unsigned long round;
-    int active;   /* helpers that have not finished this round */
-    int started;  /* for giving helpers their numbers */
+    int active;  /* helpers that have not finished this round */
+    int started; /* for giving helpers their numbers */
     bool stop;
     void (*fn)(void *arg, size_t part, int worker);
     void *arg;
@@ -29,7 +29,8 @@ struct ml_pool {
     atomic_size_t next;
 };
 
-static void take_parts(struct ml_pool *p, void (*fn)(void *, size_t, int), void *arg, size_t parts, int worker)
+static void take_parts(struct ml_pool *p, void (*fn)(void *, size_t, int), void *arg, size_t parts,
+                       int worker)
 {
     for (;;) {
         size_t part = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed);
@@ -129,14 +130,16 @@ void parallel_for(struct ml_pool *p, size_t parts, void (*fn)(void *arg, size_t 
 
     take_parts(p, fn, arg, parts, 0);
 
-    /* All helpers must have left the round, not only all parts be taken: a late one would meet the next job's counter. */
+    /* All helpers must have left the round, not only all parts be taken: a late one would meet the next job's
+     * counter. */
     pthread_mutex_lock(&p->lock);
     while (p->active > 0) pthread_cond_wait(&p->done, &p->lock);
     pthread_mutex_unlock(&p->lock);
     pthread_mutex_unlock(&p->busy);
 }
 
-enum meros_code ml_run_check(const struct ml_run *run, double fraction, const char *stage, struct meros_err *err)
+enum meros_code ml_run_check(const struct ml_run *run, double fraction, const char *stage,
+                             struct meros_err *err)
 {
     if (run == NULL || run->keep_going == NULL || run->keep_going(run->arg, fraction, stage)) return MEROS_OK;
     return err_set(err, MEROS_CANCELLED, "cancelled at %.0f %% (%s)", fraction * 100, stage);

@@ -52,7 +52,8 @@ void score_cuts(const double *sorted, size_t n, int levels, enum score_ties ties
         /* twice the rank, in whole numbers: 5 * 20 / 100 must be exactly 1 */
         size_t rank2 = ties == SCORE_TIES_LOW ? 2 * i : i + end;
         unsigned __int128 level = (unsigned __int128)rank2 * (unsigned)levels / (2 * n);
-        for (int score = 1 + (int)level; reached < score && reached < levels; reached++) out_cuts[reached - 1] = sorted[i];
+        for (int score = 1 + (int)level; reached < score && reached < levels; reached++)
+            out_cuts[reached - 1] = sorted[i];
         i = end;
     }
     for (; reached < levels; reached++) out_cuts[reached - 1] = INFINITY;

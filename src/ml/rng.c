@@ -44,7 +44,8 @@ uint64_t ml_rng_next(struct ml_rng *r)
 
 void ml_rng_jump(struct ml_rng *r)
 {
-    static const uint64_t poly[4] = {0x180ec6d33cfd0aba, 0xd5a61266f0c9392c, 0xa9582618e03fc9aa, 0x39abdc4529b1661c};
+    static const uint64_t poly[4] = {0x180ec6d33cfd0aba, 0xd5a61266f0c9392c, 0xa9582618e03fc9aa,
+                                     0x39abdc4529b1661c};
     uint64_t s[4] = {0};
     for (int i = 0; i < 4; i++) {
         for (int b = 0; b < 64; b++) {

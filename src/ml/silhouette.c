@@ -1,9 +1,9 @@
-/* The silhouette (Rousseeuw 1987): for a row, a = its mean distance to the other rows of its cluster, b = the least mean
- * distance to the rows of another cluster, s = (b - a) / max(a, b), 0 for a row alone in its cluster; the index is the
- * mean of s.
+/* The silhouette (Rousseeuw 1987): for a row, a = its mean distance to the other rows of its cluster, b = the
+ * least mean distance to the rows of another cluster, s = (b - a) / max(a, b), 0 for a row alone in its
+ * cluster; the index is the mean of s.
  *
- * Rows are packed cluster by cluster as for k-means (kmeans_priv.h), so that one pass over a cluster's groups gives four
- * rows' distances to it. */
+ * Rows are packed cluster by cluster as for k-means (kmeans_priv.h), so that one pass over a cluster's groups
+ * gives four rows' distances to it. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,24 +18,26 @@ struct silhouette {
     const struct km_kernel *kernel;
     size_t d, rows;
     int k;
-    float *x;        /* packed by cluster */
-    size_t *first;   /* k: a cluster's first group */
-    size_t *size;    /* k */
-    size_t *place;   /* rows: where a row (in order of clusters) lies, counted in rows with padding */
-    int32_t *label;  /* rows: in the same order */
-    double *part;    /* sums of s by part */
+    float *x;       /* packed by cluster */
+    size_t *first;  /* k: a cluster's first group */
+    size_t *size;   /* k */
+    size_t *place;  /* rows: where a row (in order of clusters) lies, counted in rows with padding */
+    int32_t *label; /* rows: in the same order */
+    double *part;   /* sums of s by part */
     size_t parts;
-    float *from;     /* (threads, d, KM_SEED_TILE) */
-    double *sums;    /* (threads, k, KM_SEED_TILE) */
+    float *from;  /* (threads, d, KM_SEED_TILE) */
+    double *sums; /* (threads, k, KM_SEED_TILE) */
 };
 
 static size_t sample_size(const struct cluster_metrics_params *params, size_t rows)
 {
-    size_t most = params == NULL || params->silhouette_rows == 0 ? SILHOUETTE_ROWS_DEFAULT : params->silhouette_rows;
+    size_t most =
+        params == NULL || params->silhouette_rows == 0 ? SILHOUETTE_ROWS_DEFAULT : params->silhouette_rows;
     return rows < most ? rows : most;
 }
 
-void silhouette_need(struct ml_need *need, struct ml_matrix x, int k, const struct cluster_metrics_params *params)
+void silhouette_need(struct ml_need *need, struct ml_matrix x, int k,
+                     const struct cluster_metrics_params *params)
 {
     size_t rows = sample_size(params, x.rows), padded = rows + (size_t)k * KM_WIDTH_MAX;
     ml_need_add(need, padded * x.cols, sizeof(float));
@@ -62,14 +64,16 @@ static void part_of_rows(void *arg, size_t part, int worker)
             for (size_t f = 0; f < s->d; f++) from[f * KM_SEED_TILE + t] = value_at(s, place, f);
         }
         for (size_t c = 0; c < k; c++) {
-            s->kernel->distance_sums(s->x + s->first[c] * s->d * width, s->size[c], s->d, from, sums + c * KM_SEED_TILE);
+            s->kernel->distance_sums(s->x + s->first[c] * s->d * width, s->size[c], s->d, from,
+                                     sums + c * KM_SEED_TILE);
         }
         for (size_t t = 0; t < count; t++) {
             size_t own = (size_t)s->label[i + t];
             if (s->size[own] == 1) continue; /* alone: 0 */
             double a = sums[own * KM_SEED_TILE + t] / (double)(s->size[own] - 1), b = INFINITY;
             for (size_t c = 0; c < k; c++) {
-                double mean = s->size[c] == 0 || c == own ? INFINITY : sums[c * KM_SEED_TILE + t] / (double)s->size[c];
+                double mean =
+                    s->size[c] == 0 || c == own ? INFINITY : sums[c * KM_SEED_TILE + t] / (double)s->size[c];
                 if (mean < b) b = mean;
             }
             double larger = a > b ? a : b;
@@ -79,9 +83,10 @@ static void part_of_rows(void *arg, size_t part, int worker)
     s->part[part] = total;
 }
 
-/* Takes the labelled rows whose turn is in `turn` (ascending; NULL: all) in the order of their clusters: row = their
- * numbers in x, s->place = where they lie when packed. at: k, scratch. */
-static void order(struct silhouette *s, const int32_t *labels, size_t n, const size_t *turn, size_t *row, size_t *at)
+/* Takes the labelled rows whose turn is in `turn` (ascending; NULL: all) in the order of their clusters: row
+ * = their numbers in x, s->place = where they lie when packed. at: k, scratch. */
+static void order(struct silhouette *s, const int32_t *labels, size_t n, const size_t *turn, size_t *row,
+                  size_t *at)
 {
     size_t width = (size_t)s->kernel->width, group = 0, taken = 0;
     for (int round = 0; round < 2; round++) { /* count, then place */
@@ -91,8 +96,10 @@ static void order(struct silhouette *s, const int32_t *labels, size_t n, const s
             if (labels[i] < 0) continue;
             if (turn != NULL && labelled++ != turn[taken]) continue;
             taken++;
-            if (round == 0) s->size[labels[i]]++;
-            else row[at[labels[i]]++] = i;
+            if (round == 0)
+                s->size[labels[i]]++;
+            else
+                row[at[labels[i]]++] = i;
         }
         for (size_t c = 0, sum = 0; round == 0 && c < (size_t)s->k; c++) {
             at[c] = sum;
@@ -126,7 +133,8 @@ enum meros_code silhouette_of(struct ml_matrix x, const int32_t *labels, int k, 
                               const struct cluster_metrics_params *params, const struct ml_run *run,
                               struct cluster_metrics *m, struct meros_err *err)
 {
-    struct silhouette s = {.kernel = km_kernel_best(), .d = x.cols, .rows = sample_size(params, rows), .k = k};
+    struct silhouette s = {
+        .kernel = km_kernel_best(), .d = x.cols, .rows = sample_size(params, rows), .k = k};
     enum meros_code code = MEROS_OK;
     size_t *turn = NULL, *row = NULL, *at = NULL, threads = (size_t)ml_pool_threads(ml_run_pool(run));
     double *mean = NULL;
@@ -143,8 +151,9 @@ enum meros_code silhouette_of(struct ml_matrix x, const int32_t *labels, int k, 
     at = ml_alloc((size_t)k, sizeof *at);
     mean = ml_alloc(s.d, sizeof *mean);
     if (s.rows < rows) turn = ml_alloc(s.rows, sizeof *turn);
-    if (s.x == NULL || s.first == NULL || s.size == NULL || s.place == NULL || s.label == NULL || s.part == NULL ||
-        s.from == NULL || s.sums == NULL || row == NULL || at == NULL || mean == NULL || (s.rows < rows && turn == NULL)) {
+    if (s.x == NULL || s.first == NULL || s.size == NULL || s.place == NULL || s.label == NULL ||
+        s.part == NULL || s.from == NULL || s.sums == NULL || row == NULL || at == NULL || mean == NULL ||
+        (s.rows < rows && turn == NULL)) {
         code = err_set(err, MEROS_OUT_OF_MEMORY, "no memory for the silhouette of %zu rows", s.rows);
         goto out;
     }

@@ -1,5 +1,6 @@
-/* The parts of build/bench: a dispatcher of numerical tasks over anybody's .npy files. A task is one file task_<name>.c
- * with a `struct bench_task`, listed in main.c. It measures its fit alone and prints through bench_print. */
+/* The parts of build/bench: a dispatcher of numerical tasks over anybody's .npy files. A task is one file
+ * task_<name>.c with a `struct bench_task`, listed in main.c. It measures its fit alone and prints through
+ * bench_print. */
 #ifndef BENCH_H
 #define BENCH_H
 
@@ -12,26 +13,30 @@
 /* A .npy file, converted. 1-dimensional arrays have cols 1. */
 struct npy {
     size_t rows, cols;
-    float *f32;   /* one of these, as asked for */
+    float *f32; /* one of these, as asked for */
     double *f64;
 };
 enum npy_as { NPY_F32, NPY_F64 };
-/* Formats 1.0 and 2.0, C order, little-endian float32, float64, and integers of 1 to 8 bytes, 1 or 2 dimensions;
- * everything else is refused with the reason. */
-enum meros_code npy_load(const char *path, enum npy_as as, struct npy *out, struct meros_err *err) MEROS_MUSTCHECK;
+/* Formats 1.0 and 2.0, C order, little-endian float32, float64, and integers of 1 to 8 bytes, 1 or 2
+ * dimensions; everything else is refused with the reason. */
+enum meros_code npy_load(const char *path, enum npy_as as, struct npy *out,
+                         struct meros_err *err) MEROS_MUSTCHECK;
 void npy_done(struct npy *a);
 
 struct bench_args {
-    const char *x, *y, *init;      /* files, NULL when not given */
-    const char *const *params;     /* "name=value", n_params of them; each task says which it knows */
+    const char *x, *y, *init;  /* files, NULL when not given */
+    const char *const *params; /* "name=value", n_params of them; each task says which it knows */
     size_t n_params;
     struct ml_pool *pool;
 };
-/* The value of --param name=…, or `otherwise`. A value that is not a number is an error, as is, at the end, a parameter
- * that no call asked for. */
+/* The value of --param name=…, or `otherwise`; a value that is not a number is an error. bench_known
+ * refuses parameters that are not among `names` (NULL at the end). */
 enum meros_code bench_number(const struct bench_args *a, const char *name, double otherwise, double *out,
                              struct meros_err *err) MEROS_MUSTCHECK;
-enum meros_code bench_known(const struct bench_args *a, const char *const *names, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code bench_whole(const struct bench_args *a, const char *name, int64_t otherwise, int64_t *out,
+                            struct meros_err *err) MEROS_MUSTCHECK; /* the same for whole numbers */
+enum meros_code bench_known(const struct bench_args *a, const char *const *names,
+                            struct meros_err *err) MEROS_MUSTCHECK;
 
 double bench_seconds(void); /* monotonic */
 /* One JSON line. `quality` is the inside of an object, already JSON. */

@@ -1,8 +1,8 @@
 """k-means of build/bench against scikit-learn's, same rows, same start, fits interleaved; see kmeans.sh.
 
-The same answer: inertia within 1e-4, and as many iterations. The rows are twelve overlapping clouds, on which Lloyd's
-moves shrink fast enough past the tolerance for float32 and double sums to stop at the same iteration (on data where they
-linger about the tolerance, scikit-learn in float32 and in double differ from each other by several)."""
+The same answer: inertia within 1e-4, and as many iterations. The rows are twelve overlapping clouds, on which
+Lloyd's moves shrink fast enough past the tolerance for float32 and double sums to stop at the same iteration (on
+data where they linger about the tolerance, scikit-learn in float32 and in double differ by several)."""
 import json
 import subprocess
 import sys
@@ -34,8 +34,8 @@ for _ in range(rounds):
 quality = got["quality"]
 same = abs(quality["inertia"] / model.inertia_ - 1) <= 1e-4 and quality["iterations"] == model.n_iter_
 ratio = peer / ours
-print(f"{f'kmeans {n} x 16, k 12':<30} {ours:>12.3f} s {peer:>12.3f} s {ratio:>7.1f}x  {'ok' if same else 'FAILED':<7} "
-      f">= {TARGET:.0f}x: {'met' if ratio >= TARGET else 'MISSED'} (scikit-learn Lloyd, all cores; "
+print(f"{f'kmeans {n} x 16, k 12':<30} {ours:>12.3f} s {peer:>12.3f} s {ratio:>7.1f}x  "
+      f"{'ok' if same else 'FAILED':<7} >= {TARGET:.0f}x: {'met' if ratio >= TARGET else 'MISSED'} (scikit-learn Lloyd, all cores; "
       f"{quality['iterations']} iterations, theirs {model.n_iter_}; inertia {quality['inertia']:.7g}, theirs "
       f"{model.inertia_:.7g}; {quality['kernel']})")
 sys.exit(0 if same else 1)

@@ -1,5 +1,6 @@
 #include "bench.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,8 @@ static void usage(FILE *to)
           "  task, n (rows), seconds (of the fit alone, without reading the file), quality, peak_rss_mb\n\n"
           "Files are numpy's .npy (1.0 or 2.0, C order; float32, float64 or integers).\n"
           "  --threads   threads that work (all CPUs when not given); the answer does not depend on it\n"
-          "  --param     parameters of the task, as often as needed\n\nTasks:\n", to);
+          "  --param     parameters of the task, as often as needed\n\nTasks:\n",
+          to);
     for (int i = 0; i < N_TASKS; i++) fprintf(to, "  %s\n%s\n", tasks[i]->name, tasks[i]->usage);
 }
 
@@ -57,6 +59,19 @@ enum meros_code bench_number(const struct bench_args *a, const char *name, doubl
     return MEROS_OK;
 }
 
+enum meros_code bench_whole(const struct bench_args *a, const char *name, int64_t otherwise, int64_t *out,
+                            struct meros_err *err)
+{
+    double value;
+    enum meros_code code = bench_number(a, name, (double)otherwise, &value, err);
+    if (code != MEROS_OK) return code;
+    if (!(fabs(value) <= 1e15) || value != floor(value)) {
+        return err_set(err, MEROS_INVALID, "--param %s=%g: that is not a whole number", name, value);
+    }
+    *out = (int64_t)value;
+    return MEROS_OK;
+}
+
 enum meros_code bench_known(const struct bench_args *a, const char *const *names, struct meros_err *err)
 {
     for (size_t i = 0; i < a->n_params; i++) {
@@ -65,7 +80,8 @@ enum meros_code bench_known(const struct bench_args *a, const char *const *names
         for (size_t j = 0; names[j] != NULL && !known; j++) {
             known = strlen(names[j]) == len && strncmp(names[j], a->params[i], len) == 0;
         }
-        if (!known) return err_set(err, MEROS_INVALID, "--param %s: this task has no such parameter", a->params[i]);
+        if (!known)
+            return err_set(err, MEROS_INVALID, "--param %s: this task has no such parameter", a->params[i]);
     }
     return MEROS_OK;
 }
@@ -83,7 +99,7 @@ int main(int argc, char **argv)
     struct meros_err err = MEROS_ERR_INIT;
     struct bench_args a = {0};
     const char *params[PARAMS_MAX];
-    int threads = 0;
+    int64_t threads = 0; /* as many as CPUs */
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         usage(argc < 2 ? stderr : stdout);
         return argc < 2 ? 2 : 0;
@@ -95,16 +111,20 @@ int main(int argc, char **argv)
             fprintf(stderr, "bench: %s needs a value\n", argv[i]);
             return 2;
         }
-        if (place != NULL) *place = argv[i + 1];
-        else if (strcmp(argv[i], "--threads") == 0) threads = atoi(argv[i + 1]);
-        else if (strcmp(argv[i], "--param") == 0 && a.n_params < PARAMS_MAX) params[a.n_params++] = argv[i + 1];
+        if (place != NULL)
+            *place = argv[i + 1];
+        else if (strcmp(argv[i], "--threads") == 0 && str_to_int64(str_of(argv[i + 1]), &threads) &&
+                 threads > 0 && threads <= 1024)
+            continue;
+        else if (strcmp(argv[i], "--param") == 0 && a.n_params < PARAMS_MAX)
+            params[a.n_params++] = argv[i + 1];
         else {
-            fprintf(stderr, "bench: %s is not understood; see --help\n", argv[i]);
+            fprintf(stderr, "bench: %s %s is not understood; see --help\n", argv[i], argv[i + 1]);
             return 2;
         }
     }
     ml_start();
-    enum meros_code code = ml_pool_new(&a.pool, threads, 0, &err);
+    enum meros_code code = ml_pool_new(&a.pool, (int)threads, 0, &err);
     if (code == MEROS_OK) {
         code = err_set(&err, MEROS_NOT_FOUND, "there is no task %s; see --help", argv[1]);
         for (int i = 0; i < N_TASKS; i++) {

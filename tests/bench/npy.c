@@ -68,7 +68,8 @@ static enum meros_code read_header(FILE *f, char *header, struct meros_err *err)
         return err_set(err, MEROS_INVALID, "it is not a .npy file");
     }
     if (magic[6] != 1 && magic[6] != 2) {
-        return err_set(err, MEROS_INVALID, "it is .npy format %d.%d; 1.0 and 2.0 are read", magic[6], magic[7]);
+        return err_set(err, MEROS_INVALID, "it is .npy format %d.%d; 1.0 and 2.0 are read", magic[6],
+                       magic[7]);
     }
     size_t width = magic[6] == 1 ? 2 : 4;
     if (fread(len, 1, width, f) != width) return err_set(err, MEROS_INVALID, "it ends inside its header");
@@ -79,28 +80,39 @@ static enum meros_code read_header(FILE *f, char *header, struct meros_err *err)
     return MEROS_OK;
 }
 
-static enum meros_code read_values(FILE *f, char kind, int bytes, enum npy_as as, struct npy *a, struct meros_err *err)
+static enum meros_code read_values(FILE *f, char kind, int bytes, enum npy_as as, struct npy *a,
+                                   struct meros_err *err)
 {
     size_t count;
-    if (__builtin_mul_overflow(a->rows, a->cols, &count)) return err_set(err, MEROS_INVALID, "its shape is absurd");
-    if (as == NPY_F32) a->f32 = ml_alloc(count, sizeof *a->f32);
-    else a->f64 = ml_alloc(count, sizeof *a->f64);
-    if (a->f32 == NULL && a->f64 == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "no memory for %zu values", count);
+    if (__builtin_mul_overflow(a->rows, a->cols, &count))
+        return err_set(err, MEROS_INVALID, "its shape is absurd");
+    if (as == NPY_F32)
+        a->f32 = ml_alloc(count, sizeof *a->f32);
+    else
+        a->f64 = ml_alloc(count, sizeof *a->f64);
+    if (a->f32 == NULL && a->f64 == NULL)
+        return err_set(err, MEROS_OUT_OF_MEMORY, "no memory for %zu values", count);
     if (as == NPY_F32 && kind == 'f' && bytes == 4) { /* as it is */
-        if (fread(a->f32, 4, count, f) != count) return err_set(err, MEROS_INVALID, "it ends before its last value");
+        if (fread(a->f32, 4, count, f) != count)
+            return err_set(err, MEROS_INVALID, "it ends before its last value");
         return MEROS_OK;
     }
     unsigned char block[8 * 4096];
     for (size_t i = 0; i < count;) {
         size_t some = count - i < 4096 ? count - i : 4096;
-        if (fread(block, (size_t)bytes, some, f) != some) return err_set(err, MEROS_INVALID, "it ends before its last value");
+        if (fread(block, (size_t)bytes, some, f) != some)
+            return err_set(err, MEROS_INVALID, "it ends before its last value");
         for (size_t j = 0; j < some; j++, i++) {
             double v;
             if (!convert(block + j * (size_t)bytes, kind, bytes, &v)) {
-                return err_set(err, MEROS_INVALID, "values of kind '%c%d' are not read; save it as float32 or float64", kind, bytes);
+                return err_set(err, MEROS_INVALID,
+                               "values of kind '%c%d' are not read; save it as float32 or float64", kind,
+                               bytes);
             }
-            if (as == NPY_F32) a->f32[i] = (float)v;
-            else a->f64[i] = v;
+            if (as == NPY_F32)
+                a->f32[i] = (float)v;
+            else
+                a->f64[i] = v;
         }
     }
     return MEROS_OK;
@@ -128,7 +140,8 @@ enum meros_code npy_load(const char *path, enum npy_as as, struct npy *out, stru
     int bytes = 0;
     if (sscanf(descr, "'%c%c%d'", &endian, &kind, &bytes) != 3 || bytes < 1 || bytes > 8 ||
         !(endian == '<' || endian == '|' || endian == '=')) {
-        code = err_set(err, MEROS_INVALID, "its values (%.12s) are not read; save it as float32 or float64", descr);
+        code = err_set(err, MEROS_INVALID, "its values (%.12s) are not read; save it as float32 or float64",
+                       descr);
         goto out;
     }
     code = parse_shape(value_of(header, "shape"), &a, err);

@@ -9,15 +9,17 @@ static enum meros_code run(const struct bench_args *a, struct meros_err *err)
     struct npy x = {0}, init = {0};
     struct kmeans_result r = {0};
     struct ml_run with = {.pool = a->pool};
-    double k, max_iter, seed, n_init, repeat, best = 0;
+    int64_t k, max_iter, seed, n_init, repeat;
+    double best = 0;
     enum meros_code code = bench_known(a, known, err);
-    if (code == MEROS_OK) code = bench_number(a, "k", p.k, &k, err);
-    if (code == MEROS_OK) code = bench_number(a, "max_iter", p.max_iter, &max_iter, err);
+    if (code == MEROS_OK) code = bench_whole(a, "k", p.k, &k, err);
+    if (code == MEROS_OK) code = bench_whole(a, "max_iter", p.max_iter, &max_iter, err);
     if (code == MEROS_OK) code = bench_number(a, "tol", p.tol, &p.tol, err);
-    if (code == MEROS_OK) code = bench_number(a, "seed", 0, &seed, err);
-    if (code == MEROS_OK) code = bench_number(a, "n_init", 1, &n_init, err);
-    if (code == MEROS_OK) code = bench_number(a, "repeat", 1, &repeat, err);
+    if (code == MEROS_OK) code = bench_whole(a, "seed", 0, &seed, err);
+    if (code == MEROS_OK) code = bench_whole(a, "n_init", 1, &n_init, err);
+    if (code == MEROS_OK) code = bench_whole(a, "repeat", 1, &repeat, err);
     if (code == MEROS_OK && a->x == NULL) code = err_set(err, MEROS_INVALID, "kmeans needs --x");
+    if (code == MEROS_OK && a->y != NULL) code = err_set(err, MEROS_INVALID, "kmeans takes no --y");
     if (code == MEROS_OK) code = npy_load(a->x, NPY_F32, &x, err);
     if (code == MEROS_OK && a->init != NULL) code = npy_load(a->init, NPY_F64, &init, err);
     if (code != MEROS_OK) goto out;
@@ -26,7 +28,7 @@ static enum meros_code run(const struct bench_args *a, struct meros_err *err)
             code = err_set(err, MEROS_INVALID, "--init has %zu columns, --x has %zu", init.cols, x.cols);
             goto out;
         }
-        k = (double)init.rows;
+        k = (int64_t)init.rows;
     }
     p.k = k >= 1 && k <= KMEANS_K_MAX ? (int)k : 0; /* refused in words by the fit */
     p.n_init = n_init >= 1 && n_init <= 1000 ? (int)n_init : 0;
@@ -42,9 +44,11 @@ static enum meros_code run(const struct bench_args *a, struct meros_err *err)
         if (i == 0 || seconds < best) best = seconds;
     }
     bench_print("kmeans", x.rows, best,
-                "\"inertia\": %.9g, \"iterations\": %d, \"converged\": %s, \"k\": %d, \"clusters\": %d, \"kernel\": \"%s\", "
-                "\"threads\": %d", r.inertia, r.iterations, r.converged ? "true" : "false", r.k, r.n_nonempty,
-                kmeans_kernel(), ml_pool_threads(a->pool));
+                "\"inertia\": %.9g, \"iterations\": %d, \"converged\": %s, \"k\": %d, \"clusters\": %d, "
+                "\"kernel\": \"%s\", "
+                "\"threads\": %d",
+                r.inertia, r.iterations, r.converged ? "true" : "false", r.k, r.n_nonempty, kmeans_kernel(),
+                ml_pool_threads(a->pool));
 out:
     kmeans_result_done(&r);
     npy_done(&init);
@@ -54,8 +58,10 @@ out:
 
 const struct bench_task bench_kmeans = {
     .name = "kmeans",
-    .usage = "    --x (n, d)  rows to cluster     --init (k, d)  centres to start from (k-means++ when not given)\n"
-             "    --param k=8 n_init=1 max_iter=300 tol=1e-4 seed=0   repeat=1 (the best time of so many fits)\n"
-             "    quality: inertia, iterations, converged, k, clusters (non-empty), kernel, threads\n",
+    .usage =
+        "    --x (n, d)  rows to cluster     --init (k, d)  centres to start from (k-means++ when not "
+        "given)\n"
+        "    --param k=8 n_init=1 max_iter=300 tol=1e-4 seed=0   repeat=1 (the best time of so many fits)\n"
+        "    quality: inertia, iterations, converged, k, clusters (non-empty), kernel, threads\n",
     .run = run,
 };

@@ -48,7 +48,8 @@ int main(void)
     float *x = malloc(sizeof(float) * N * D);
     struct ml_rng r;
     ml_rng_seed(&r, 12);
-    for (size_t i = 0; i < (size_t)N * D; i++) x[i] = (float)(ml_rng_normal(&r) + 4 * (double)ml_rng_below(&r, 3));
+    for (size_t i = 0; i < (size_t)N * D; i++)
+        x[i] = (float)(ml_rng_normal(&r) + 4 * (double)ml_rng_below(&r, 3));
     struct ml_matrix m = {x, N, D};
     struct kmeans_params params = KMEANS_PARAMS_DEFAULT;
     params.k = K;

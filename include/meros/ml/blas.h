@@ -1,6 +1,6 @@
-/* The few calls into BLAS, for shapes where it is good (large and square; tall and skinny ones have kernels of their
- * own, measured several times faster). BLAS runs one thread per caller: results then do not depend on how many threads
- * it would have started, and callers on several threads do not fight over the cores. */
+/* The few calls into BLAS, for shapes where it is good (large and square; tall and skinny ones have kernels
+ * of their own, measured several times faster). BLAS runs one thread per caller: results then do not depend
+ * on how many threads it would have started, and callers on several threads do not fight over the cores. */
 #ifndef MEROS_ML_BLAS_H
 #define MEROS_ML_BLAS_H
 

@@ -1,5 +1,5 @@
-"""scikit-learn's answers for test_oracle.c. Arguments: a folder with x.f32 (n, d), init.f64 (k, d), a.i32 and b.i32 (n);
-n d k. Prints one number a line, in the order that the test reads them."""
+"""scikit-learn's answers for test_oracle.c. Arguments: a folder with x.f32 (n, d), init.f64 (k, d), a.i32 and
+b.i32 (n); n d k. Prints numbers in the order that the test reads them."""
 import sys
 
 import numpy as np

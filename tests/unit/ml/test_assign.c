@@ -6,7 +6,8 @@
 #include "meros/ml/cluster_metrics.h"
 #include "meros/ml/rng.h"
 
-static double best_by_trying(const double *v, size_t rows, size_t cols, size_t row, unsigned used, size_t left)
+static double best_by_trying(const double *v, size_t rows, size_t cols, size_t row, unsigned used,
+                             size_t left)
 {
     if (row == rows) return left == 0 ? 0 : -1e18;
     double best = rows - row > left ? best_by_trying(v, rows, cols, row + 1, used, left) : -1e18;
@@ -26,7 +27,8 @@ Test(assign, is_as_good_as_trying_everything)
         size_t rows = 1 + ml_rng_below(&r, 6), cols = 1 + ml_rng_below(&r, 6);
         double v[36], sum = 0;
         int col[6];
-        for (size_t i = 0; i < rows * cols; i++) v[i] = round % 3 == 0 ? (double)ml_rng_below(&r, 4) : ml_rng_normal(&r);
+        for (size_t i = 0; i < rows * cols; i++)
+            v[i] = round % 3 == 0 ? (double)ml_rng_below(&r, 4) : ml_rng_normal(&r);
         cr_assert_eq(assign_max(v, rows, cols, col, NULL), MEROS_OK);
         unsigned used = 0;
         size_t pairs = 0;
@@ -69,9 +71,9 @@ Test(label_match, follows_any_permutation_of_the_labels)
 Test(label_match, a_segment_that_kept_too_little_is_new)
 {
     /* old 0 went on as new 1; old 1 was scattered over new 0 and new 2, a fifth of each */
-    int64_t table[] = {2, 96, 2, /* old 0 */
-                       20, 0, 20, /* old 1 */
-                       80, 0, 80 /* old 2 */};
+    int64_t table[] = {2,  96, 2,  /* old 0 */
+                       20, 0,  20, /* old 1 */
+                       80, 0,  80 /* old 2 */};
     int of[3];
     cr_assert_eq(label_match(table, 3, 3, 0.25, of, NULL), MEROS_OK);
     cr_expect_eq(of[1], 0);

@@ -6,7 +6,8 @@
 static double row_distance(struct ml_matrix x, size_t i, size_t j)
 {
     double s = 0;
-    for (size_t f = 0; f < x.cols; f++) s += pow((double)x.data[i * x.cols + f] - (double)x.data[j * x.cols + f], 2);
+    for (size_t f = 0; f < x.cols; f++)
+        s += pow((double)x.data[i * x.cols + f] - (double)x.data[j * x.cols + f], 2);
     return sqrt(s);
 }
 
@@ -27,7 +28,8 @@ static double naive_silhouette(struct ml_matrix x, const int32_t *labels, int k)
         if (count[labels[i]] == 1) continue;
         a = sum[labels[i]] / (double)(count[labels[i]] - 1);
         for (int c = 0; c < k; c++) {
-            if (c != labels[i] && count[c] > 0 && sum[c] / (double)count[c] < b) b = sum[c] / (double)count[c];
+            if (c != labels[i] && count[c] > 0 && sum[c] / (double)count[c] < b)
+                b = sum[c] / (double)count[c];
         }
         total += (b - a) / fmax(a, b);
     }
@@ -60,9 +62,9 @@ Test(cluster_metrics, four_points_worked_by_hand)
 Test(cluster_metrics, silhouette_agrees_with_the_naive_one_for_every_kernel)
 {
     struct blobs b = blobs_make(501, 5, 6, 2, 31);
-    b.labels[7] = -1; /* noise */
+    b.labels[7] = -1;                                                                  /* noise */
     for (size_t i = 0; i < 501; i++) b.labels[i] = b.labels[i] == 2 ? 3 : b.labels[i]; /* 2 is empty */
-    b.labels[8] = 6; /* alone */
+    b.labels[8] = 6;                                                                   /* alone */
     double want = naive_silhouette(b.x, b.labels, 7);
     static const char *const names[] = {"avx512", "avx2", "portable"};
     for (int i = 0; i < 3; i++) {
@@ -227,8 +229,33 @@ Test(choose_k, refuses_when_there_is_nothing_to_choose)
     struct kmeans_params p = KMEANS_PARAMS_DEFAULT;
     struct kmeans_choice c;
     struct meros_err err = MEROS_ERR_INIT;
-    cr_expect_eq(kmeans_choose_k((struct ml_matrix){x, 5, 1}, &p, 2, 10, NULL, &c, &err), MEROS_UNPROCESSABLE);
+    cr_expect_eq(kmeans_choose_k((struct ml_matrix){x, 5, 1}, &p, 2, 10, NULL, &c, &err),
+                 MEROS_UNPROCESSABLE);
     cr_expect_not_null(strstr(err.detail, "nothing to divide"));
-    cr_expect_eq(kmeans_choose_k((struct ml_matrix){x, 2, 1}, &p, 2, 10, NULL, &c, &err), MEROS_UNPROCESSABLE);
-    cr_expect_eq(kmeans_choose_k((struct ml_matrix){x, 5, 1}, &p, 1, 10, NULL, &c, &err), MEROS_UNPROCESSABLE);
+    cr_expect_eq(kmeans_choose_k((struct ml_matrix){x, 2, 1}, &p, 2, 10, NULL, &c, &err),
+                 MEROS_UNPROCESSABLE);
+    cr_expect_eq(kmeans_choose_k((struct ml_matrix){x, 5, 1}, &p, 1, 10, NULL, &c, &err),
+                 MEROS_UNPROCESSABLE);
+}
+
+static bool rising(void *arg, double fraction, const char *stage)
+{
+    double *last = arg;
+    if (fraction < *last || fraction > 1 || stage == NULL)
+        cr_expect_fail("progress fell from %g to %g", *last, fraction);
+    *last = fraction;
+    return true;
+}
+
+Test(choose_k, reports_rising_progress)
+{
+    struct blobs b = blobs_make(500, 3, 4, 5, 2);
+    struct kmeans_params p = KMEANS_PARAMS_DEFAULT;
+    struct kmeans_choice c;
+    double last = 0;
+    struct ml_run run = {.keep_going = rising, .arg = &last};
+    cr_assert_eq(kmeans_choose_k(b.x, &p, 2, 6, &run, &c, NULL), MEROS_OK);
+    cr_expect_gt(last, 0.9);
+    kmeans_choice_done(&c);
+    blobs_done(&b);
 }

@@ -56,7 +56,8 @@ static double mean_variance(struct ml_matrix x)
 static struct naive naive_lloyd(struct ml_matrix x, int k, const double *init, int max_iter, double tol)
 {
     size_t d = x.cols;
-    struct naive m = {.centres = calloc((size_t)k * d, sizeof(double)), .labels = calloc(x.rows, sizeof(int32_t))};
+    struct naive m = {.centres = calloc((size_t)k * d, sizeof(double)),
+                      .labels = calloc(x.rows, sizeof(int32_t))};
     double *sums = calloc((size_t)k * d, sizeof(double)), limit = tol * mean_variance(x);
     size_t *counts = calloc((size_t)k, sizeof(size_t));
     memcpy(m.centres, init, (size_t)k * d * sizeof(double));
@@ -124,7 +125,8 @@ Test(kmeans, agrees_with_the_naive_version_for_every_kernel_and_shape)
     static const struct {
         size_t n, d;
         int k;
-    } shape[] = {{1000, 16, 12}, {3001, 2, 3}, {777, 1, 5}, {5000, 7, 16}, {2049, 33, 13}, {600, 5, 40}, {4100, 3, 1}};
+    } shape[] = {{1000, 16, 12}, {3001, 2, 3}, {777, 1, 5}, {5000, 7, 16},
+                 {2049, 33, 13}, {600, 5, 40}, {4100, 3, 1}};
     for (size_t s = 0; s < sizeof shape / sizeof shape[0]; s++) {
         struct blobs b = blobs_make(shape[s].n, shape[s].d, shape[s].k, 3, 11 + s);
         double *init = first_rows(b.x, shape[s].k);
@@ -135,15 +137,17 @@ Test(kmeans, agrees_with_the_naive_version_for_every_kernel_and_shape)
             p.k = shape[s].k;
             p.init = init;
             struct kmeans_result r = fit(b.x, &p);
-            cr_expect(fabs(r.inertia - want.inertia) <= 1e-6 * want.inertia, "shape %zu, %s: inertia %.10g, want %.10g", s,
-                      kernel_names[i], r.inertia, want.inertia);
-            cr_expect_eq(r.iterations, want.iterations, "shape %zu, %s: %d iterations, want %d", s, kernel_names[i],
-                         r.iterations, want.iterations);
+            cr_expect(fabs(r.inertia - want.inertia) <= 1e-6 * want.inertia,
+                      "shape %zu, %s: inertia %.10g, want %.10g", s, kernel_names[i], r.inertia,
+                      want.inertia);
+            cr_expect_eq(r.iterations, want.iterations, "shape %zu, %s: %d iterations, want %d", s,
+                         kernel_names[i], r.iterations, want.iterations);
             cr_expect_eq(r.converged, want.converged);
             size_t differ = 0, total = 0;
             for (size_t j = 0; j < shape[s].n; j++) differ += r.labels[j] != want.labels[j];
             for (int c = 0; c < r.k; c++) total += r.sizes[c];
-            cr_expect_leq(differ, shape[s].n / 1000, "shape %zu, %s: %zu labels differ", s, kernel_names[i], differ);
+            cr_expect_leq(differ, shape[s].n / 1000, "shape %zu, %s: %zu labels differ", s, kernel_names[i],
+                          differ);
             cr_expect_eq(total, shape[s].n);
             for (size_t j = 0; j < (size_t)r.k * r.d; j++) {
                 cr_expect(fabs(r.centres[j] - want.centres[j]) < 1e-2, "shape %zu: centre value %zu", s, j);
@@ -219,7 +223,8 @@ Test(kmeans, same_bits_for_every_number_of_threads)
         struct kmeans_result r = {0};
         cr_assert_eq(ml_pool_new(&run.pool, threads, 0, NULL), MEROS_OK);
         cr_assert_eq(kmeans_fit(b.x, &p, &run, &r, NULL), MEROS_OK);
-        cr_expect_eq(memcmp(r.centres, want.centres, (size_t)r.k * r.d * sizeof *r.centres), 0, "%d threads", threads);
+        cr_expect_eq(memcmp(r.centres, want.centres, (size_t)r.k * r.d * sizeof *r.centres), 0, "%d threads",
+                     threads);
         cr_expect_eq(memcmp(r.labels, want.labels, r.n * sizeof *r.labels), 0, "%d threads", threads);
         cr_expect_eq(memcmp(&r.inertia, &want.inertia, sizeof r.inertia), 0, "%d threads", threads);
         kmeans_result_done(&r);
@@ -360,7 +365,8 @@ Test(kmeans, several_empty_clusters_take_different_rows)
 Test(kmeans, an_offset_far_from_zero_does_not_blur_the_clusters)
 {
     float x[200];
-    for (int i = 0; i < 200; i++) x[i] = 1e6f + (float)(i % 2); /* squares would be 1e12: float32 could not tell */
+    for (int i = 0; i < 200; i++)
+        x[i] = 1e6f + (float)(i % 2); /* squares would be 1e12: float32 could not tell */
     struct kmeans_params p = KMEANS_PARAMS_DEFAULT;
     p.k = 2;
     struct kmeans_result r = fit((struct ml_matrix){x, 200, 1}, &p);
@@ -471,6 +477,48 @@ Test(kmeans, nearest_agrees_with_the_labels)
         sum += d2;
     }
     cr_expect_float_eq(sum, r.inertia, 1e-6 * r.inertia);
+    kmeans_result_done(&r);
+    blobs_done(&b);
+}
+
+Test(kmeans, many_rows_start_from_a_sample_and_still_find_rare_blobs)
+{
+    /* More than 65,536 rows, sorted by blob, the rarest with 0.5 % of them at the end. */
+    size_t n = 80000, d = 2;
+    float *x = calloc(n * d, sizeof *x);
+    struct ml_rng rng;
+    ml_rng_seed(&rng, 6);
+    for (size_t i = 0; i < n; i++) {
+        double blob = i < n / 2 ? 0 : i < n - n / 200 ? 30 : 90;
+        for (size_t f = 0; f < d; f++) x[i * d + f] = (float)(blob + ml_rng_normal(&rng));
+    }
+    struct kmeans_params p = KMEANS_PARAMS_DEFAULT;
+    p.k = 3;
+    p.n_init = 2;
+    struct kmeans_result r = fit((struct ml_matrix){x, n, d}, &p), again = {0};
+    cr_expect_eq(r.sizes[r.labels[0]], n / 2);
+    cr_expect_eq(r.sizes[r.labels[n - 1]], n / 200);
+    struct ml_run run = {0};
+    cr_assert_eq(ml_pool_new(&run.pool, 3, 0, NULL), MEROS_OK);
+    cr_assert_eq(kmeans_fit((struct ml_matrix){x, n, d}, &p, &run, &again, NULL), MEROS_OK);
+    cr_expect_eq(memcmp(r.centres, again.centres, 3 * d * sizeof *r.centres), 0, "threads change nothing");
+    cr_expect_eq(memcmp(r.labels, again.labels, n * sizeof *r.labels), 0, "threads change nothing");
+    kmeans_result_done(&r);
+    kmeans_result_done(&again);
+    ml_pool_free(run.pool);
+    free(x);
+}
+
+Test(kmeans, start_centres_at_absurd_places_do_no_harm)
+{
+    struct blobs b = blobs_make(300, 2, 3, 8, 2);
+    double init[] = {1e300, -1e300, 0, 0, -1e200, 1e-300};
+    struct kmeans_params p = KMEANS_PARAMS_DEFAULT;
+    p.k = 3;
+    p.init = init;
+    struct kmeans_result r = fit(b.x, &p);
+    cr_expect_eq(r.n_nonempty, 3);
+    cr_expect(isfinite(r.inertia));
     kmeans_result_done(&r);
     blobs_done(&b);
 }

@@ -1,4 +1,5 @@
-/* Agreement with scikit-learn, where Debian's python3-sklearn is installed; skipped with a message elsewhere. */
+/* Agreement with scikit-learn, where Debian's python3-sklearn is installed; skipped with a message elsewhere.
+ */
 #include <criterion/criterion.h>
 #include <limits.h>
 #include <stdio.h>
@@ -44,7 +45,8 @@ static void ask(const char *folder, double answers[N_ANSWERS])
 
 static void near(double ours, double theirs, double tolerance, const char *what)
 {
-    cr_expect(fabs(ours - theirs) <= tolerance * fabs(theirs), "%s: %.10g, scikit-learn %.10g", what, ours, theirs);
+    cr_expect(fabs(ours - theirs) <= tolerance * fabs(theirs), "%s: %.10g, scikit-learn %.10g", what, ours,
+              theirs);
 }
 
 Test(oracle, kmeans_and_every_index_agree_with_scikit_learn, .timeout = 120)

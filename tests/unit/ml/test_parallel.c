@@ -90,7 +90,8 @@ Test(alloc, is_aligned_zeroed_and_refuses_absurd_sizes)
 Test(blas, multiplies_row_major_with_either_side_transposed)
 {
     ml_start();
-    double a[] = {1, 2, 3, 4, 5, 6}, b[] = {1, 0, 2, 1, 0, 3}, at[] = {1, 4, 2, 5, 3, 6}, bt[] = {1, 2, 0, 0, 1, 3}, c[4];
+    double a[] = {1, 2, 3, 4, 5, 6}, b[] = {1, 0, 2, 1, 0, 3}, at[] = {1, 4, 2, 5, 3, 6},
+           bt[] = {1, 2, 0, 0, 1, 3}, c[4];
     double want[] = {1 + 4, 2 + 9, 4 + 10, 5 + 18}; /* (2, 3) (3, 2) */
     for (int i = 0; i < 4; i++) {
         ml_gemm(i & 1, i & 2, 2, 2, 3, 1, i & 1 ? at : a, i & 2 ? bt : b, 0, c);

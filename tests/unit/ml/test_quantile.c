@@ -30,7 +30,8 @@ Test(quantile, median_absolute_deviation_ignores_a_wild_value)
     cr_expect_eq(mad_sorted(v, 5, scratch), 1);
 }
 
-static void scores_are(const double *sorted, size_t n, enum score_ties ties, const int *want, const char *what)
+static void scores_are(const double *sorted, size_t n, enum score_ties ties, const int *want,
+                       const char *what)
 {
     double cuts[4];
     score_cuts(sorted, n, 5, ties, cuts);
@@ -132,8 +133,10 @@ Test(moments, merged_parts_are_the_whole)
     for (int i = 0; i < 3000; i++) {
         double v = exp(ml_rng_normal(&r)) + 100;
         moments_add(&whole, v);
-        if (i % 7 != 0) moments_add(&part[i % 2], v); /* the third stays for every seventh */
-        else moments_add(&part[2], v);
+        if (i % 7 != 0)
+            moments_add(&part[i % 2], v); /* the third stays for every seventh */
+        else
+            moments_add(&part[2], v);
     }
     for (int i = 0; i < 3; i++) moments_merge(&merged, &part[i]);
     cr_expect_eq(merged.n, whole.n);
