@@ -3,14 +3,15 @@
  *   DIR/postgres/data           the cluster, made by initdb in data.new and renamed when whole
  *   DIR/postgres/run            its socket (elsewhere when the path is longer than a socket address holds)
  *   DIR/postgres/log            what it says, bounded
- *   DIR/postgres/pg_*.conf      who may connect: the operating system's user is the proof (peer), no password, no TCP
+ *   DIR/postgres/pg_*.conf      who may connect: the operating system's user is the proof (peer); no
+ *                               password, no TCP
  *   DIR/postgres/lock.serve     held by the one service of this folder
  *   DIR/postgres/lock.users     held shared by every process that uses the cluster; the last one out stops it
  *   DIR/postgres/lock.start     held while starting and stopping, so that these exclude each other
- *   DIR/postgres/location       only when root's user for PostgreSQL cannot reach DIR: where all of it lives instead
+ *   DIR/postgres/location       only when root's user for PostgreSQL cannot reach DIR: where all of it lives
  *
- * Locks are flock(2), so a killed process holds none. The postmaster has a session of its own and outlives a service
- * that is killed -9; the next start adopts it, which takes milliseconds and no recovery. */
+ * Locks are flock(2), so a killed process holds none. The postmaster has a session of its own and outlives a
+ * service that is killed -9; the next start adopts it, which takes milliseconds and no recovery. */
 #include "cluster_priv.h"
 
 #include <assert.h>
@@ -99,7 +100,8 @@ static enum meros_code make_owned(const struct cluster_user *u, const char *path
     if (lstat(path, &st) != 0 || !S_ISDIR(st.st_mode)) return failed(err, "This is not a folder:", path);
     if (st.st_uid == u->uid) return MEROS_OK;
     if (!u->switch_to || st.st_uid != 0)
-        return err_set(err, MEROS_CONFLICT, "The folder %.300s belongs to another user; start as that user or as root.", path);
+        return err_set(err, MEROS_CONFLICT,
+                       "The folder %.300s belongs to another user; start as that user or as root.", path);
     if (lchown(path, u->uid, u->gid) != 0) return failed(err, "This folder could not be given away:", path);
     return MEROS_OK;
 }
@@ -120,7 +122,8 @@ static bool read_line(const char *path, char out[CLUSTER_PATH])
     return ok;
 }
 
-static enum meros_code write_file(const char *path, const char *text, bool *out_changed, struct meros_err *err)
+static enum meros_code write_file(const char *path, const char *text, bool *out_changed,
+                                  struct meros_err *err)
 {
     char old[8192] = "", temporary[CLUSTER_PATH + 8];
     FILE *f = fopen(path, "re");
@@ -139,8 +142,8 @@ static enum meros_code write_file(const char *path, const char *text, bool *out_
     return MEROS_OK;
 }
 
-/* Where the cluster of DIR lives: DIR/postgres, or, when root's user for PostgreSQL cannot get there (a checkout under
- * /root), a folder of /var/lib/meros, remembered in DIR/postgres/location. */
+/* Where the cluster of DIR lives: DIR/postgres, or, when root's user for PostgreSQL cannot get there (a
+ * checkout under /root), a folder of /var/lib/meros, remembered in DIR/postgres/location. */
 static enum meros_code settle(struct cluster *k, const char *dir, struct meros_err *err)
 {
     char absolute[PATH_MAX], home[CLUSTER_PATH], location[CLUSTER_PATH], hash[33];
@@ -148,7 +151,8 @@ static enum meros_code settle(struct cluster *k, const char *dir, struct meros_e
     if (rc != MEROS_OK) return rc;
     if (realpath(dir, absolute) == NULL) return failed(err, "This folder cannot be used:", dir);
     if (strlen(absolute) > CLUSTER_PATH - 64 || strpbrk(absolute, "\n'") != NULL)
-        return err_set(err, MEROS_INVALID, "The name of the data folder is too long or holds a quote or a line end.");
+        return err_set(err, MEROS_INVALID,
+                       "The name of the data folder is too long or holds a quote or a line end.");
     join(home, absolute, "postgres");
     join(location, home, "location");
     if ((rc = make_dirs(home, 0711, err)) != MEROS_OK) return rc;
@@ -160,7 +164,8 @@ static enum meros_code settle(struct cluster *k, const char *dir, struct meros_e
     if (k->self.uid != 0) {
         k->user = k->self;
     } else if (stat(k->data, &st) == 0 && st.st_uid != 0) {
-        rc = user_by_uid(st.st_uid, true, &k->user, err); /* made by an ordinary user earlier: stay with that one */
+        rc = user_by_uid(st.st_uid, true, &k->user,
+                         err); /* made by an ordinary user earlier: stay with that one */
     } else {
         rc = user_by_name("postgres", &k->user, err);
     }
@@ -171,7 +176,8 @@ static enum meros_code settle(struct cluster *k, const char *dir, struct meros_e
         if ((rc = make_owned(&k->user, k->run, err)) != MEROS_OK) return rc;
         if (!user_can_use(&k->user, k->run)) {
             if (!k->user.switch_to || stat(k->data, &st) == 0)
-                return err_set(err, MEROS_FORBIDDEN, "The user %s cannot use the folder %.300s.", k->user.name, k->run);
+                return err_set(err, MEROS_FORBIDDEN, "The user %s cannot use the folder %.300s.",
+                               k->user.name, k->run);
             hash_of(absolute, hash);
             bool changed;
             char text[CLUSTER_PATH + 8];
@@ -227,7 +233,8 @@ static enum meros_code lock_service(struct cluster *k, const char *dir, struct m
     if (flock(k->lock_serve, LOCK_EX | LOCK_NB) != 0) {
         ssize_t n = pread(k->lock_serve, text, sizeof text - 1, 0);
         return err_set(err, MEROS_CONFLICT,
-                       "Another meros (process %d) already serves the folder %.300s. Stop it first, or use another folder.",
+                       "Another meros (process %d) already serves the folder %.300s. Stop it first, or use "
+                       "another folder.",
                        n > 0 ? atoi(text) : 0, dir);
     }
     int n = snprintf(text, sizeof text, "%d\n", (int)getpid());
@@ -269,7 +276,8 @@ static void log_complaint(const struct cluster *k, off_t from, char *out, size_t
     struct stat st;
     snprintf(out, cap, "it said nothing");
     if (fd < 0) return;
-    if (fstat(fd, &st) == 0 && st.st_size - from > (off_t)sizeof text - 1) from = st.st_size - (off_t)sizeof text + 1;
+    if (fstat(fd, &st) == 0 && st.st_size - from > (off_t)sizeof text - 1)
+        from = st.st_size - (off_t)sizeof text + 1;
     ssize_t n = pread(fd, text, sizeof text - 1, from);
     close(fd);
     text[n < 0 ? 0 : n] = '\0';
@@ -305,13 +313,22 @@ static enum meros_code make_cluster(struct cluster *k, struct meros_err *err)
         rc = failed(err, "This half-made cluster could not be removed:", fresh);
     if (rc == MEROS_OK) rc = make_owned(&k->user, fresh, err);
     if (rc != MEROS_OK) goto out;
-    char *const argv[] = {initdb, (char[]){"-D"}, fresh, (char[]){"-U"}, (char[]){"meros_admin"}, (char[]){"-E"},
-                          (char[]){"UTF8"}, (char[]){"--locale=C.UTF-8"}, (char[]){"--auth=reject"},
-                          (char[]){"--data-checksums"}, NULL};
+    char *const argv[] = {initdb,
+                          (char[]){"-D"},
+                          fresh,
+                          (char[]){"-U"},
+                          (char[]){"meros_admin"},
+                          (char[]){"-E"},
+                          (char[]){"UTF8"},
+                          (char[]){"--locale=C.UTF-8"},
+                          (char[]){"--auth=reject"},
+                          (char[]){"--data-checksums"},
+                          NULL};
     int status = run_program(&k->user, argv, fd, true);
     if (status != 0) {
         log_complaint(k, from, complaint, sizeof complaint);
-        rc = err_set(err, MEROS_UNAVAILABLE, "initdb could not make the database cluster (%s); see %.200s.", complaint, k->log);
+        rc = err_set(err, MEROS_UNAVAILABLE, "initdb could not make the database cluster (%s); see %.200s.",
+                     complaint, k->log);
         goto out;
     }
     if (rename(fresh, k->data) != 0) rc = failed(err, "The new cluster could not be put in place:", k->data);
@@ -328,8 +345,8 @@ static enum meros_code write_access(struct cluster *k, bool *out_changed, struct
     enum meros_code rc = write_file(path, "local all all peer map=meros\n", out_changed, err);
     if (rc != MEROS_OK) return rc;
     snprintf(text, sizeof text,
-             "meros root meros\nmeros root meros_admin\nmeros \"%s\" meros\nmeros \"%s\" meros_admin\n", k->user.name,
-             k->user.name);
+             "meros root meros\nmeros root meros_admin\nmeros \"%s\" meros\nmeros \"%s\" meros_admin\n",
+             k->user.name, k->user.name);
     join(path, k->base, "pg_ident.conf");
     return write_file(path, text, out_changed, err);
 }
@@ -362,14 +379,16 @@ __attribute__((format(printf, 2, 3))) static void setting(struct arguments *a, c
     argument(a, "%s", text);
 }
 
-/* Settings go on the command line: a new version of the program changes them without editing anybody's file. */
+/* Settings go on the command line: a new version of the program changes them without editing anybody's file.
+ */
 static void settings(const struct cluster *k, struct arguments *a)
 {
     long long mb = memory_bytes() / (1024 * 1024), shared = mb / 4;
     if (shared > 1024) shared = 1024;
     if (shared < 32) shared = 32;
     struct statvfs shm;
-    bool small_shm = statvfs("/dev/shm", &shm) != 0 || (long long)shm.f_blocks * (long long)shm.f_frsize < 256LL << 20;
+    bool small_shm =
+        statvfs("/dev/shm", &shm) != 0 || (long long)shm.f_blocks * (long long)shm.f_frsize < 256LL << 20;
     argument(a, "%s/postgres", k->bin);
     argument(a, "-D");
     argument(a, "%s", k->data);
@@ -447,12 +466,14 @@ static enum meros_code ensure_running(struct cluster *k, struct meros_err *err)
         if (!alive && child != 0 && !pid_alive(child, k->data)) {
             char complaint[256];
             log_complaint(k, from, complaint, sizeof complaint);
-            return err_set(err, MEROS_UNAVAILABLE, "PostgreSQL did not start (%s); see %.200s.", complaint, k->log);
+            return err_set(err, MEROS_UNAVAILABLE, "PostgreSQL did not start (%s); see %.200s.", complaint,
+                           k->log);
         }
         if (!alive && child == 0) {
             clear_leftovers(k);
             struct arguments *a = calloc(1, sizeof *a);
-            if (a == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "There is no memory to start PostgreSQL.");
+            if (a == NULL)
+                return err_set(err, MEROS_OUT_OF_MEMORY, "There is no memory to start PostgreSQL.");
             settings(k, a);
             int fd = log_open(k);
             from = log_size(k);
@@ -460,7 +481,8 @@ static enum meros_code ensure_running(struct cluster *k, struct meros_err *err)
             if (fd >= 0) close(fd);
             free(a);
             if (child < 0) return failed(err, "PostgreSQL could not be started in", k->data);
-            /* The child shows PostgreSQL's command line only after exec; do not take that moment for its death. */
+            /* The child shows PostgreSQL's command line only after exec; do not take that moment for its
+             * death. */
             for (int i = 0; i < 200 && !pid_alive(child, k->data) && kill(child, 0) == 0; i++) pause_ms(1);
         }
         if (!recovering && clock_mono_ns() - start > INT64_C(3000000000)) {
@@ -469,7 +491,8 @@ static enum meros_code ensure_running(struct cluster *k, struct meros_err *err)
         }
         pause_ms(5);
     }
-    return err_set(err, MEROS_UNAVAILABLE, "PostgreSQL was not ready after %d s; see %.200s.", START_SECONDS, k->log);
+    return err_set(err, MEROS_UNAVAILABLE, "PostgreSQL was not ready after %d s; see %.200s.", START_SECONDS,
+                   k->log);
 }
 
 /* The service's own role and database; the role owns the database and is no superuser. */
@@ -530,12 +553,13 @@ static enum meros_code enter(struct cluster *k, struct meros_err *err)
     if (adopted && changed) kill(p.pid, SIGHUP);
     rc = ensure_running(k, err);
     if (rc == MEROS_OK) rc = make_database(k, err);
-    if (rc == MEROS_OK && !lock_wait(k->lock_users, LOCK_SH)) rc = failed(err, "The lock could not be taken in", k->base);
+    if (rc == MEROS_OK && !lock_wait(k->lock_users, LOCK_SH))
+        rc = failed(err, "The lock could not be taken in", k->base);
     return rc;
 }
 
-static enum meros_code cluster_open(const char *dir, bool serve, struct cluster **out, char *url, size_t url_cap,
-                                    struct meros_err *err)
+static enum meros_code cluster_open(const char *dir, bool serve, struct cluster **out, char *url,
+                                    size_t url_cap, struct meros_err *err)
 {
     struct cluster *k = calloc(1, sizeof *k);
     if (k == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "There is no memory to start PostgreSQL.");
@@ -566,12 +590,14 @@ out:
     return rc;
 }
 
-enum meros_code cluster_start(const char *dir, struct cluster **out, char *url, size_t url_cap, struct meros_err *err)
+enum meros_code cluster_start(const char *dir, struct cluster **out, char *url, size_t url_cap,
+                              struct meros_err *err)
 {
     return cluster_open(dir, true, out, url, url_cap, err);
 }
 
-enum meros_code cluster_attach(const char *dir, struct cluster **out, char *url, size_t url_cap, struct meros_err *err)
+enum meros_code cluster_attach(const char *dir, struct cluster **out, char *url, size_t url_cap,
+                               struct meros_err *err)
 {
     return cluster_open(dir, false, out, url, url_cap, err);
 }
@@ -589,9 +615,11 @@ void cluster_stop(struct cluster *k)
         kill(p.pid, SIGINT); /* "fast": sessions end, a checkpoint is written */
         while (pid_alive(p.pid, k->data) && clock_mono_ns() < deadline) pause_ms(5);
         /* Our own child stays in the table for a moment after its memory is gone. */
-        for (int i = 0; i < 200 && waitpid(p.pid, NULL, WNOHANG) == 0 && !pid_alive(p.pid, k->data); i++) pause_ms(1);
+        for (int i = 0; i < 200 && waitpid(p.pid, NULL, WNOHANG) == 0 && !pid_alive(p.pid, k->data); i++)
+            pause_ms(1);
         if (pid_alive(p.pid, k->data))
-            log_warn("cluster.still_stopping", KV("note", "its last checkpoint goes on; the next start waits for it"));
+            log_warn("cluster.still_stopping",
+                     KV("note", "its last checkpoint goes on; the next start waits for it"));
         else log_info("cluster.stopped", KV_I("ms", (clock_mono_ns() - start) / 1000000));
     }
     cluster_free(k);

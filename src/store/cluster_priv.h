@@ -24,14 +24,17 @@ struct cluster_pid {
     char status[16]; /* "starting", "ready", "stopping" */
 };
 
-enum meros_code user_by_uid(uid_t uid, bool switch_to, struct cluster_user *out, struct meros_err *err) MEROS_MUSTCHECK;
-enum meros_code user_by_name(const char *name, struct cluster_user *out, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code user_by_uid(uid_t uid, bool switch_to, struct cluster_user *out,
+                            struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code user_by_name(const char *name, struct cluster_user *out,
+                             struct meros_err *err) MEROS_MUSTCHECK;
 
-/* Runs fn(arg) in a child process that has become the user; its exit status, or -1. fn may only make system calls. */
+/* Runs fn(arg) in a child process that has become the user; its exit status, or -1. fn may only make system
+ * calls. */
 int as_user(const struct cluster_user *u, int (*fn)(const void *arg), const void *arg);
 bool user_can_use(const struct cluster_user *u, const char *dir);    /* read, write and enter */
-/* Starts a program as the user with a clean environment, output appended to log_fd. wait: its exit status; otherwise its
- * pid, in a session of its own. -1 on failure. */
+/* Starts a program as the user with a clean environment, output appended to log_fd. wait: its exit status;
+ * otherwise its pid, in a session of its own. -1 on failure. */
 int run_program(const struct cluster_user *u, char *const argv[], int log_fd, bool wait);
 /* Sends the signal to what is left of a cluster whose postmaster died; how many processes that were. */
 int signal_leftovers(const struct cluster_user *u, const char *data, int signal_number);
@@ -41,7 +44,8 @@ struct cluster_pid pid_read(const char *data);
 bool pid_alive(pid_t pid, const char *data);
 
 /* The folder with initdb and postgres; of this major version, or with 0 the newest from 15 on. */
-enum meros_code find_binaries(int major, char out[CLUSTER_PATH], int *out_major, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code find_binaries(int major, char out[CLUSTER_PATH], int *out_major,
+                              struct meros_err *err) MEROS_MUSTCHECK;
 long long memory_bytes(void); /* of the machine or of our control group, whichever is less */
 
 #endif

@@ -1,5 +1,5 @@
-/* The processes of the embedded PostgreSQL. Children between fork and exec make system calls only: other threads of the
- * program may have held locks at the moment of the fork. */
+/* The processes of the embedded PostgreSQL. Children between fork and exec make system calls only: other
+ * threads of the program may have held locks at the moment of the fork. */
 #include "cluster_priv.h"
 
 #include <ctype.h>
@@ -18,12 +18,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static enum meros_code fill_user(const struct passwd *w, bool switch_to, struct cluster_user *out, struct meros_err *err)
+static enum meros_code fill_user(const struct passwd *w, bool switch_to, struct cluster_user *out,
+                                 struct meros_err *err)
 {
     *out = (struct cluster_user){.uid = w->pw_uid, .gid = w->pw_gid, .switch_to = switch_to, .n_groups = 64};
     snprintf(out->name, sizeof out->name, "%s", w->pw_name);
     if (strlen(w->pw_name) >= sizeof out->name || strpbrk(w->pw_name, "\"\n/") != NULL)
-        return err_set(err, MEROS_INVALID, "The name of the user that PostgreSQL would run as cannot be used.");
+        return err_set(err, MEROS_INVALID,
+                       "The name of the user that PostgreSQL would run as cannot be used.");
     if (switch_to && getgrouplist(w->pw_name, w->pw_gid, out->groups, &out->n_groups) < 0)
         return err_set(err, MEROS_INVALID, "The user %s is in too many groups to run PostgreSQL.", out->name);
     return MEROS_OK;
@@ -34,10 +36,11 @@ enum meros_code user_by_uid(uid_t uid, bool switch_to, struct cluster_user *out,
     struct passwd w, *found = NULL;
     char text[4096];
     if (getpwuid_r(uid, &w, text, sizeof text, &found) != 0 || found == NULL)
-        return err_set(err, MEROS_INVALID,
-                       "The user id %d has no entry in /etc/passwd, and PostgreSQL needs one to run; start as a user "
-                       "that has one, or give MEROS_DATABASE_URL.",
-                       (int)uid);
+        return err_set(
+            err, MEROS_INVALID,
+            "The user id %d has no entry in /etc/passwd, and PostgreSQL needs one to run; start as a user "
+            "that has one, or give MEROS_DATABASE_URL.",
+            (int)uid);
     return fill_user(&w, switch_to, out, err);
 }
 
@@ -46,10 +49,11 @@ enum meros_code user_by_name(const char *name, struct cluster_user *out, struct 
     struct passwd w, *found = NULL;
     char text[4096];
     if (getpwnam_r(name, &w, text, sizeof text, &found) != 0 || found == NULL)
-        return err_set(err, MEROS_UNAVAILABLE,
-                       "PostgreSQL does not run as root, and the user %s that Debian's package postgresql-15 makes does "
-                       "not exist. Install it (apt-get install postgresql-15), or start as an ordinary user.",
-                       name);
+        return err_set(
+            err, MEROS_UNAVAILABLE,
+            "PostgreSQL does not run as root, and the user %s that Debian's package postgresql-15 makes does "
+            "not exist. Install it (apt-get install postgresql-15), or start as an ordinary user.",
+            name);
     return fill_user(&w, true, out, err);
 }
 
@@ -97,7 +101,8 @@ int run_program(const struct cluster_user *u, char *const argv[], int log_fd, bo
         signal(SIGPIPE, SIG_DFL);
         sigprocmask(SIG_SETMASK, &none, NULL);
         umask(077);
-        /* A session of its own: an interrupt typed at the terminal is for the service, which then stops us in order. */
+        /* A session of its own: an interrupt typed at the terminal is for the service, which then stops us in
+         * order. */
         if (setsid() < 0 || !become(u) || chdir("/") != 0) _exit(127);
         if (dup2(null, 0) < 0 || dup2(log_fd, 1) < 0 || dup2(log_fd, 2) < 0) _exit(127);
         syscall(SYS_close_range, 3, ~0U, 0);
@@ -109,9 +114,10 @@ int run_program(const struct cluster_user *u, char *const argv[], int log_fd, bo
     return wait ? wait_for(pid) : pid;
 }
 
-/* --- leftovers: processes that still sit in the data folder of a postmaster that is gone. They hold its shared memory,
- * and a new one rightly refuses to start beside them. PostgreSQL's processes have the data folder as working folder,
- * and only the same user (or a privileged root) may look: hence in a child that has become that user. */
+/* --- leftovers: processes that still sit in the data folder of a postmaster that is gone. They hold its
+ * shared memory, and a new one rightly refuses to start beside them. PostgreSQL's processes have the data
+ * folder as working folder, and only the same user (or a privileged root) may look: hence in a child that has
+ * become that user. */
 struct leftovers {
     const char *data;
     int signal_number;
@@ -130,7 +136,8 @@ static int signal_all(const void *arg)
             const char *name = entries + at + offsetof(struct dirent64, d_name);
             at += d.d_reclen;
             pid_t pid = 0;
-            for (const char *p = name; *p >= '0' && *p <= '9' && pid < 100000000; p++) pid = pid * 10 + (*p - '0');
+            for (const char *p = name; *p >= '0' && *p <= '9' && pid < 100000000; p++)
+                pid = pid * 10 + (*p - '0');
             size_t name_n = strlen(name);
             if (pid <= 1 || name_n > 10) continue;
             memcpy(path, name, name_n);
@@ -268,7 +275,8 @@ enum meros_code find_binaries(int major, char out[CLUSTER_PATH], int *out_major,
 long long memory_bytes(void)
 {
     long long bytes = (long long)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
-    static const char *const limits[] = {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
+    static const char *const limits[] = {"/sys/fs/cgroup/memory.max",
+                                         "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
     for (size_t i = 0; i < 2; i++) {
         FILE *f = fopen(limits[i], "re");
         long long v;

@@ -1,4 +1,5 @@
-/* One connection: opening within a time-out, the session's settings, errors, cancelling, being reset for the next. */
+/* One connection: opening within a time-out, the session's settings, errors, cancelling, being reset for the
+ * next. */
 #include "plumbing.h"
 
 #include <assert.h>
@@ -10,13 +11,17 @@
 #include "meros/base/clock.h"
 #include "meros/base/log.h"
 
-/* What the session needs whatever the server's defaults are, in one round trip rather than in the `options` of the
- * start packet, which poolers refuse. jit costs more than it gives at our sizes; plan_cache_mode auto: PostgreSQL
- * settles on a generic plan after five runs unless custom ones are cheaper, which is what look-ups by key want. */
+/* What the session needs whatever the server's defaults are, in one round trip rather than in the `options`
+ * of the start packet, which poolers refuse. jit costs more than it gives at our sizes; plan_cache_mode auto:
+ * PostgreSQL settles on a generic plan after five runs unless custom ones are cheaper, which is what look-ups
+ * by key want. */
 static const char session[] =
-    "select set_config('statement_timeout', $1, false), set_config('idle_in_transaction_session_timeout', '60000', false),"
-    " set_config('lock_timeout', '10000', false), set_config('TimeZone', 'UTC', false), set_config('jit', 'off', false),"
-    " set_config('plan_cache_mode', 'auto', false), set_config('default_transaction_isolation', 'read committed', false),"
+    "select set_config('statement_timeout', $1, false), set_config('idle_in_transaction_session_timeout', "
+    "'60000', false),"
+    " set_config('lock_timeout', '10000', false), set_config('TimeZone', 'UTC', false), set_config('jit', "
+    "'off', false),"
+    " set_config('plan_cache_mode', 'auto', false), set_config('default_transaction_isolation', 'read "
+    "committed', false),"
     " set_config('DateStyle', 'ISO, YMD', false), set_config('bytea_output', 'hex', false),"
     " set_config('standard_conforming_strings', 'on', false)";
 
@@ -31,9 +36,10 @@ enum meros_code url_check(const char *url, struct meros_err *err)
     PQconninfoOption *options = url == NULL ? NULL : PQconninfoParse(url, &message);
     PQfreemem(message); /* quotes the text it dislikes, which may be the password */
     if (options == NULL)
-        return err_set(err, MEROS_INVALID, "The database URL is not one that PostgreSQL understands; it looks like "
-                                           "postgresql://user:password@host:5432/database, with special characters of "
-                                           "the password written as %%XX.");
+        return err_set(err, MEROS_INVALID,
+                       "The database URL is not one that PostgreSQL understands; it looks like "
+                       "postgresql://user:password@host:5432/database, with special characters of "
+                       "the password written as %%XX.");
     PQconninfoFree(options);
     return MEROS_OK;
 }
@@ -103,8 +109,15 @@ enum meros_code conn_open(struct store_pool *p, const char *url, int statement_t
                           struct store_conn **out, const char **reason, struct meros_err *err)
 {
     /* The URL may override what stands before it; what stands after it is ours. */
-    static const char *const keys[] = {"application_name", "tcp_user_timeout", "keepalives_idle", "keepalives_interval",
-                                       "keepalives_count", "gssencmode", "dbname", "client_encoding", NULL};
+    static const char *const keys[] = {"application_name",
+                                       "tcp_user_timeout",
+                                       "keepalives_idle",
+                                       "keepalives_interval",
+                                       "keepalives_count",
+                                       "gssencmode",
+                                       "dbname",
+                                       "client_encoding",
+                                       NULL};
     const char *values[] = {"meros", "5000", "15", "5", "3", "disable", url, "UTF8", NULL};
     struct store_conn *c = calloc(1, sizeof *c);
     if (c == NULL) {
@@ -143,7 +156,8 @@ void conn_close(struct store_conn *c)
     free(c);
 }
 
-/* A server that went away leaves its farewell or an end of file to read; an idle session has nothing else to say. */
+/* A server that went away leaves its farewell or an end of file to read; an idle session has nothing else to
+ * say. */
 bool conn_healthy(struct store_conn *c)
 {
     struct pollfd fd = {.fd = PQsocket(c->pg), .events = POLLIN};
@@ -184,7 +198,8 @@ void store_cancel(struct store_conn *c)
     pthread_mutex_unlock(&c->cancel_lock);
 }
 
-/* True once after store_cancel; waits until the server has been told, so that a late signal hits no later statement. */
+/* True once after store_cancel; waits until the server has been told, so that a late signal hits no later
+ * statement. */
 static bool take_cancelled(struct store_conn *c)
 {
     if (!c->cancelled) return false;
@@ -219,7 +234,8 @@ enum meros_code conn_fail(struct store_conn *c, PGresult *result, const char *wh
         /* libpq itself gave up: out of memory, or a protocol it does not follow any more. */
         s = (struct sqlstate){MEROS_UNAVAILABLE, true, "The database's answer could not be read; try again."};
     }
-    /* Another version of the service changed a table under a prepared statement; a new session sees it as it is. */
+    /* Another version of the service changed a table under a prepared statement; a new session sees it as it
+     * is. */
     const char *function = result == NULL ? NULL : PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
     if (strcmp(state, "0A000") == 0 && function != NULL && strcmp(function, "RevalidateCachedQuery") == 0)
         s = (struct sqlstate){MEROS_UNAVAILABLE, true, "The database's tables have just changed; try again."};
@@ -233,13 +249,14 @@ enum meros_code conn_fail(struct store_conn *c, PGresult *result, const char *wh
         memcpy(err->sqlstate, state, sizeof state);
         if (s.code == MEROS_UNAVAILABLE) err->retry_after = 1;
     }
-    /* Our own mistakes and time-outs are worth a line here, where statement and message are known; the edge logs the
-     * request. What clients can cause at will is not. */
+    /* Our own mistakes and time-outs are worth a line here, where statement and message are known; the edge
+     * logs the request. What clients can cause at will is not. */
     if (s.code == MEROS_INTERNAL || s.code == MEROS_TIMEOUT) {
         char primary[200] = "";
         const char *message = result == NULL ? NULL : PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
         if (message != NULL) sqlstate_primary(state, message, primary, sizeof primary);
-        log_error("store.statement_failed", KV("statement", what), KV("sqlstate", state), KV("message", primary));
+        log_error("store.statement_failed", KV("statement", what), KV("sqlstate", state),
+                  KV("message", primary));
     }
     PQclear(result);
     if (s.broken && !c->broken) {

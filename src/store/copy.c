@@ -111,7 +111,8 @@ void copy_in_numeric(struct copy_in *k, int64_t unscaled, int scale)
 }
 
 /* After the server has stopped listening: what it said. Leaves the connection out of the COPY. */
-static enum meros_code copy_outcome(struct store_conn *c, const char *name, int64_t *out_rows, struct meros_err *err)
+static enum meros_code copy_outcome(struct store_conn *c, const char *name, int64_t *out_rows,
+                                    struct meros_err *err)
 {
     enum meros_code rc = MEROS_OK;
     PGresult *r;
@@ -151,13 +152,15 @@ static enum meros_code flush(struct copy_in *k, struct meros_err *err)
     return MEROS_OK;
 }
 
-enum meros_code copy_in_begin(struct copy_in *k, struct store_conn *c, const struct sql *s, struct meros_err *err)
+enum meros_code copy_in_begin(struct copy_in *k, struct store_conn *c, const struct sql *s,
+                              struct meros_err *err)
 {
     *k = (struct copy_in){.conn = c, .name = s->name};
     enum meros_code rc = conn_ready(c, err);
     if (rc != MEROS_OK) return rc;
     k->block = malloc(2 * BLOCK);
-    if (k->block == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "There is no memory for the rows to be copied.");
+    if (k->block == NULL)
+        return err_set(err, MEROS_OUT_OF_MEMORY, "There is no memory for the rows to be copied.");
     k->cap = 2 * BLOCK;
     PGresult *r = PQexec(c->pg, s->text);
     if (PQresultStatus(r) != PGRES_COPY_IN) {
@@ -226,7 +229,8 @@ void copy_in_abort(struct copy_in *k)
 }
 
 /* --- out */
-enum meros_code copy_out(struct store_conn *c, const struct sql *s, copy_row_fn fn, void *arg, struct meros_err *err)
+enum meros_code copy_out(struct store_conn *c, const struct sql *s, copy_row_fn fn, void *arg,
+                         struct meros_err *err)
 {
     enum meros_code rc = conn_ready(c, err);
     if (rc != MEROS_OK) return rc;

@@ -1,6 +1,7 @@
-/* The stream of COPY … TO STDOUT (FORMAT binary): a header, then rows of (number of fields, then length and bytes of
- * each), then -1. PostgreSQL sends a row a message, but promises nothing: a row may be split anywhere, so the beginning
- * of an unfinished one is kept. Whole rows are handed on in place, without a copy. */
+/* The stream of COPY … TO STDOUT (FORMAT binary): a header, then rows of (number of fields, then length and
+ * bytes of each), then -1. PostgreSQL sends a row a message, but promises nothing: a row may be split
+ * anywhere, so the beginning of an unfinished one is kept. Whole rows are handed on in place, without a copy.
+ */
 #include "plumbing.h"
 
 #include <stdlib.h>
@@ -30,7 +31,8 @@ void copy_parser_done(struct copy_parser *k)
 }
 
 /* Parses what is whole of p[0..n); *out_used bytes of it. */
-static enum meros_code parse(struct copy_parser *k, const char *p, size_t n, size_t *out_used, struct meros_err *err)
+static enum meros_code parse(struct copy_parser *k, const char *p, size_t n, size_t *out_used,
+                             struct meros_err *err)
 {
     size_t at = 0;
     enum meros_code rc = MEROS_OK;

@@ -1,6 +1,6 @@
-/* Migrations. Any number of starters may come at once: a session-level advisory lock lets one work while the others
- * wait and then find nothing to do. Each file runs in a transaction together with the row that records it, so a killed
- * migration leaves nothing behind. */
+/* Migrations. Any number of starters may come at once: a session-level advisory lock lets one work while the
+ * others wait and then find nothing to do. Each file runs in a transaction together with the row that records
+ * it, so a killed migration leaves nothing behind. */
 #include "plumbing.h"
 
 #include <stdio.h>
@@ -14,13 +14,17 @@ extern const struct embedded {
 } store_migrations[];
 
 static const struct sql LOCK = {"migrate_lock", "select pg_advisory_lock(5280531474083053617)", SQL_ROW};
-static const struct sql UNLOCK = {"migrate_unlock", "select pg_advisory_unlock(5280531474083053617)", SQL_ROW};
-static const struct sql PATIENCE = {"migrate_patience", "select set_config('lock_timeout', '0', false)", SQL_ROW};
-static const struct sql EXISTS = {"migrate_exists", "select to_regclass('schema_migrations') is not null", SQL_ROW};
-static const struct sql APPLIED = {"migrate_applied", "select version, name, checksum from schema_migrations order by version",
-                                   SQL_ROWS};
-static const struct sql RECORD = {"migrate_record",
-                                  "insert into schema_migrations (version, name, checksum) values ($1, $2, $3)", SQL_NOTHING};
+static const struct sql UNLOCK = {"migrate_unlock", "select pg_advisory_unlock(5280531474083053617)",
+                                  SQL_ROW};
+static const struct sql PATIENCE = {"migrate_patience", "select set_config('lock_timeout', '0', false)",
+                                    SQL_ROW};
+static const struct sql EXISTS = {"migrate_exists", "select to_regclass('schema_migrations') is not null",
+                                  SQL_ROW};
+static const struct sql APPLIED = {
+    "migrate_applied", "select version, name, checksum from schema_migrations order by version", SQL_ROWS};
+static const struct sql RECORD = {
+    "migrate_record", "insert into schema_migrations (version, name, checksum) values ($1, $2, $3)",
+    SQL_NOTHING};
 static const char create_table[] =
     "create table if not exists schema_migrations (version integer primary key, name text not null,"
     " checksum text not null, applied_at timestamptz not null default now())";
@@ -37,8 +41,8 @@ static void checksum_of(const struct embedded *m, char out[2 * SHA256_BYTES + 1]
     hex_encode(digest, sizeof digest, out);
 }
 
-/* Compares what the database says with our files. *out_n: how many of ours are applied, CONFLICT if they do not match
- * one for one from the first. */
+/* Compares what the database says with our files. *out_n: how many of ours are applied, CONFLICT if they do
+ * not match one for one from the first. */
 static enum meros_code compare(struct store_conn *c, int *out_n, struct meros_err *err)
 {
     struct rows r = {0};
@@ -54,20 +58,23 @@ static enum meros_code compare(struct store_conn *c, int *out_n, struct meros_er
         char checksum[2 * SHA256_BYTES + 1];
         struct str name = rows_text(&r, i, 1);
         if (m->name == NULL)
-            rc = err_set(err, MEROS_CONFLICT,
-                         "The database is newer than this program: it has migration %04d, which this version does not "
-                         "know. Use the newer program.",
-                         version);
+            rc = err_set(
+                err, MEROS_CONFLICT,
+                "The database is newer than this program: it has migration %04d, which this version does not "
+                "know. Use the newer program.",
+                version);
         else if (version != version_of(m))
-            rc = err_set(err, MEROS_CONFLICT,
-                         "The database and this program disagree about history: where the database has migration %04d "
-                         "(%.*s), the program has %s.",
-                         version, (int)name.n, name.p, m->name);
+            rc = err_set(
+                err, MEROS_CONFLICT,
+                "The database and this program disagree about history: where the database has migration %04d "
+                "(%.*s), the program has %s.",
+                version, (int)name.n, name.p, m->name);
         else if (checksum_of(m, checksum), !str_is(rows_text(&r, i, 2), checksum))
-            rc = err_set(err, MEROS_CONFLICT,
-                         "Migration %s was applied to this database in another form than this program has. Migrations "
-                         "never change once released; use the program that applied it.",
-                         m->name);
+            rc = err_set(
+                err, MEROS_CONFLICT,
+                "Migration %s was applied to this database in another form than this program has. Migrations "
+                "never change once released; use the program that applied it.",
+                m->name);
     }
     *out_n = (int)i;
     rows_done(&r);
@@ -82,13 +89,17 @@ static enum meros_code apply(struct store_conn *c, const struct embedded *m, str
     ExecStatusType status = PQresultStatus(r);
     if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
         const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
-        const char *text = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY), *at = PQresultErrorField(r, PG_DIAG_STATEMENT_POSITION);
+        const char *text = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY),
+                   *at = PQresultErrorField(r, PG_DIAG_STATEMENT_POSITION);
         char primary[300];
-        sqlstate_primary(state == NULL ? "" : state, text == NULL ? "the connection was lost" : text, primary, sizeof primary);
+        sqlstate_primary(state == NULL ? "" : state, text == NULL ? "the connection was lost" : text, primary,
+                         sizeof primary);
         int line = 1;
-        for (long i = 0, end = at == NULL ? 0 : strtol(at, NULL, 10); i < end && m->begin[i]; i++) line += m->begin[i] == '\n';
+        for (long i = 0, end = at == NULL ? 0 : strtol(at, NULL, 10); i < end && m->begin[i]; i++)
+            line += m->begin[i] == '\n';
         rc = conn_fail(c, r, m->name, err);
-        rc = err_set(err, rc, "Migration %s failed near line %d: %s. Nothing of it was kept.", m->name, line, primary);
+        rc = err_set(err, rc, "Migration %s failed near line %d: %s. Nothing of it was kept.", m->name, line,
+                     primary);
         store_rollback(c);
         return rc;
     }
@@ -133,7 +144,8 @@ out:
     return rc;
 }
 
-enum meros_code store_schema_current(struct store_pool *p, bool *out_current, int *out_version, struct meros_err *err)
+enum meros_code store_schema_current(struct store_pool *p, bool *out_current, int *out_version,
+                                     struct meros_err *err)
 {
     struct store_conn *c = NULL;
     int n = 0;

@@ -1,6 +1,6 @@
-/* numeric in PostgreSQL's binary form (numeric_recv): four 16-bit numbers — how many digits follow, the weight of the
- * first (its power of 10000), the sign (0 or 0x4000), how many decimals to show — then the digits in base 10000 without
- * zeros at either end. */
+/* numeric in PostgreSQL's binary form (numeric_recv): four 16-bit numbers — how many digits follow, the
+ * weight of the first (its power of 10000), the sign (0 or 0x4000), how many decimals to show — then the
+ * digits in base 10000 without zeros at either end. */
 #include "plumbing.h"
 
 #include <assert.h>

@@ -12,10 +12,28 @@
 
 /* Types of PostgreSQL by their fixed numbers (pg_type.dat). */
 enum {
-    OID_BOOL = 16, OID_BYTEA = 17, OID_CHAR = 18, OID_NAME = 19, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, OID_TEXT = 25,
-    OID_OID = 26, OID_JSON = 114, OID_FLOAT4 = 700, OID_FLOAT8 = 701, OID_UNKNOWN = 705, OID_TEXT_ARRAY = 1009,
-    OID_INT8_ARRAY = 1016, OID_FLOAT8_ARRAY = 1022, OID_BPCHAR = 1042, OID_VARCHAR = 1043, OID_TIMESTAMPTZ = 1184,
-    OID_TIMESTAMPTZ_ARRAY = 1185, OID_UUID = 2950, OID_JSONB = 3802
+    OID_BOOL = 16,
+    OID_BYTEA = 17,
+    OID_CHAR = 18,
+    OID_NAME = 19,
+    OID_INT8 = 20,
+    OID_INT2 = 21,
+    OID_INT4 = 23,
+    OID_TEXT = 25,
+    OID_OID = 26,
+    OID_JSON = 114,
+    OID_FLOAT4 = 700,
+    OID_FLOAT8 = 701,
+    OID_UNKNOWN = 705,
+    OID_TEXT_ARRAY = 1009,
+    OID_INT8_ARRAY = 1016,
+    OID_FLOAT8_ARRAY = 1022,
+    OID_BPCHAR = 1042,
+    OID_VARCHAR = 1043,
+    OID_TIMESTAMPTZ = 1184,
+    OID_TIMESTAMPTZ_ARRAY = 1185,
+    OID_UUID = 2950,
+    OID_JSONB = 3802
 };
 
 enum { SQL_PARAMS_MAX = 64 };
@@ -48,18 +66,21 @@ struct store_conn {
 
 /* conn.c. `reason` is a fixed phrase for logs, never text of libpq (which may hold parts of the URL). */
 enum meros_code conn_open(struct store_pool *p, const char *url, int statement_timeout_ms, int timeout_ms,
-                          struct store_conn **out, const char **reason, struct meros_err *err) MEROS_MUSTCHECK;
+                          struct store_conn **out, const char **reason,
+                          struct meros_err *err) MEROS_MUSTCHECK;
 void conn_close(struct store_conn *c);
 bool conn_healthy(struct store_conn *c); /* looks at the socket of an idle connection; no round trip */
 bool conn_reset(struct store_conn *c);   /* makes it as new for the next holder; false: throw it away */
 enum meros_code url_check(const char *url, struct meros_err *err) MEROS_MUSTCHECK;
 
-/* Fills err from a failed result (NULL: the connection's own state), marks the connection, clears the result. */
+/* Fills err from a failed result (NULL: the connection's own state), marks the connection, clears the result.
+ */
 enum meros_code conn_fail(struct store_conn *c, PGresult *result, const char *what, struct meros_err *err);
 /* Before a statement: UNAVAILABLE on a broken connection, CANCELLED after store_cancel. */
 enum meros_code conn_ready(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
 /* One fixed statement in the simple protocol. */
-enum meros_code conn_simple(struct store_conn *c, const char *text, const char *what, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code conn_simple(struct store_conn *c, const char *text, const char *what,
+                            struct meros_err *err) MEROS_MUSTCHECK;
 
 /* pool.c: a connection was lost; look whether the database is still there. */
 void pool_suspect(struct store_pool *p);
@@ -88,8 +109,10 @@ struct copy_parser {
     copy_row_fn fn;
     void *arg;
 };
-enum meros_code copy_parser_init(struct copy_parser *k, copy_row_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
-enum meros_code copy_parser_feed(struct copy_parser *k, const char *p, size_t n, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code copy_parser_init(struct copy_parser *k, copy_row_fn fn, void *arg,
+                                 struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code copy_parser_feed(struct copy_parser *k, const char *p, size_t n,
+                                 struct meros_err *err) MEROS_MUSTCHECK;
 /* OK only if the stream was whole. */
 enum meros_code copy_parser_end(struct copy_parser *k, struct meros_err *err) MEROS_MUSTCHECK;
 void copy_parser_done(struct copy_parser *k);

@@ -1,12 +1,14 @@
 /* The pool and its circuit breaker.
  *
- * Idle connections form a stack, so that a quiet service uses few and their prepared statements stay warm. A connection
- * is looked at (one poll(2), no round trip) before it is handed out. Opening happens outside the lock.
+ * Idle connections form a stack, so that a quiet service uses few and their prepared statements stay warm. A
+ * connection is looked at (one poll(2), no round trip) before it is handed out. Opening happens outside the
+ * lock.
  *
- * The breaker opens when a connection cannot be made. From then on store_acquire fails at once, and a thread of the pool
- * tries again with delays of 20 ms doubling to 1 s, each shortened at random by up to half so that replicas do not
- * knock together. Its first success closes the breaker. The same thread looks at idle connections every second and
- * whenever one was lost, so that store_available() is true to life on an idle service too. */
+ * The breaker opens when a connection cannot be made. From then on store_acquire fails at once, and a thread
+ * of the pool tries again with delays of 20 ms doubling to 1 s, each shortened at random by up to half so
+ * that replicas do not knock together. Its first success closes the breaker. The same thread looks at idle
+ * connections every second and whenever one was lost, so that store_available() is true to life on an idle
+ * service too. */
 #include "plumbing.h"
 
 #include <errno.h>
@@ -67,7 +69,8 @@ static void pool_unlock(struct store_pool *p)
 }
 
 /* Opens without the lock; the caller has counted the connection in n_open. */
-static enum meros_code open_counted(struct store_pool *p, int timeout_ms, struct store_conn **out, struct meros_err *err)
+static enum meros_code open_counted(struct store_pool *p, int timeout_ms, struct store_conn **out,
+                                    struct meros_err *err)
 {
     const char *reason = NULL;
     enum meros_code rc = conn_open(p, p->url, p->statement_timeout_ms, timeout_ms, out, &reason, err);
@@ -330,7 +333,8 @@ void store_release(struct store_pool *p, struct store_conn *c)
 
 enum meros_code store_connect(struct store_pool *p, struct store_conn **out, struct meros_err *err)
 {
-    if (!store_available(p)) return unavailable(err, "The database is away right now; the service comes back by itself.");
+    if (!store_available(p))
+        return unavailable(err, "The database is away right now; the service comes back by itself.");
     const char *reason = NULL;
     enum meros_code rc = conn_open(p, p->url, p->statement_timeout_ms, CONNECT_TIMEOUT_MS, out, &reason, err);
     if (rc != MEROS_OK) pool_suspect(p);
@@ -361,7 +365,11 @@ bool store_available(struct store_pool *p)
 void store_pool_stats(struct store_pool *p, struct store_stats *out)
 {
     pool_lock(p);
-    *out = (struct store_stats){.open = p->n_open, .idle = p->n_idle, .waiting = p->n_waiting, .acquired = p->acquired,
-                                .timeouts = p->timeouts, .connect_failures = p->connect_failures};
+    *out = (struct store_stats){.open = p->n_open,
+                                .idle = p->n_idle,
+                                .waiting = p->n_waiting,
+                                .acquired = p->acquired,
+                                .timeouts = p->timeouts,
+                                .connect_failures = p->connect_failures};
     pool_unlock(p);
 }

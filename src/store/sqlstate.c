@@ -39,8 +39,9 @@ struct sqlstate sqlstate_look(const char *state)
     return best;
 }
 
-/* Messages of class 22 quote the value they dislike ('invalid input syntax for type numeric: "…"'); those of other
- * classes name tables, columns and constraints only, the values being in DETAIL, which is never asked for. */
+/* Messages of class 22 quote the value they dislike ('invalid input syntax for type numeric: "…"'); those of
+ * other classes name tables, columns and constraints only, the values being in DETAIL, which is never asked
+ * for. */
 void sqlstate_primary(const char *state, const char *message, char *out, size_t cap)
 {
     bool values = strncmp(state, "22", 2) == 0, quoted = false;

@@ -32,7 +32,8 @@ static bool make_room(struct store_conn *c)
     return true;
 }
 
-/* The type a parameter is declared with; 0 lets the server infer it (text is sent in text form, which any type reads). */
+/* The type a parameter is declared with; 0 lets the server infer it (text is sent in text form, which any
+ * type reads). */
 static Oid declared_type(const struct sql_param *p)
 {
     switch (p->kind) {
@@ -51,15 +52,17 @@ static Oid declared_type(const struct sql_param *p)
     return 0;
 }
 
-static enum meros_code prepare(struct store_conn *c, const struct sql *s, const struct sql_param *params, size_t n,
-                               struct prepared **out, struct meros_err *err)
+static enum meros_code prepare(struct store_conn *c, const struct sql *s, const struct sql_param *params,
+                               size_t n, struct prepared **out, struct meros_err *err)
 {
-    if (!make_room(c)) return err_set(err, MEROS_OUT_OF_MEMORY, "There is no memory for a database statement.");
+    if (!make_room(c))
+        return err_set(err, MEROS_OUT_OF_MEMORY, "There is no memory for a database statement.");
     size_t i = slot_of(c, s);
     if (c->prepared[i] == NULL) {
         assert(strlen(s->name) < 64); /* the server would cut it */
         struct prepared *p = calloc(1, sizeof *p);
-        if (p == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "There is no memory for a database statement.");
+        if (p == NULL)
+            return err_set(err, MEROS_OUT_OF_MEMORY, "There is no memory for a database statement.");
         p->sql = s;
         for (size_t k = 0; k < n; k++) p->types[k] = declared_type(&params[k]);
         PGresult *r = PQprepare(c->pg, s->name, s->text, (int)n, p->types);
@@ -75,7 +78,8 @@ static enum meros_code prepare(struct store_conn *c, const struct sql *s, const 
     return MEROS_OK;
 }
 
-/* A parameter that was null or text when the statement was prepared now has a kind of its own: ask what was inferred. */
+/* A parameter that was null or text when the statement was prepared now has a kind of its own: ask what was
+ * inferred. */
 static enum meros_code describe(struct store_conn *c, struct prepared *p, struct meros_err *err)
 {
     PGresult *r = PQdescribePrepared(c->pg, p->sql->name);
@@ -163,8 +167,8 @@ static void put_as_text(struct buf *b, const struct sql_param *p)
     }
 }
 
-static enum meros_code encode(struct encoded *e, size_t i, const struct sql_param *p, Oid type, const char *name,
-                              struct meros_err *err)
+static enum meros_code encode(struct encoded *e, size_t i, const struct sql_param *p, Oid type,
+                              const char *name, struct meros_err *err)
 {
     struct buf *b = &e->bytes;
     e->at[i] = b->len;
@@ -174,7 +178,8 @@ static enum meros_code encode(struct encoded *e, size_t i, const struct sql_para
     if (p->kind == P_KIND_TEXT) {
         /* libpq measures text parameters by their NUL: one inside would cut the value silently. */
         if (p->text.n > 0 && memchr(p->text.p, '\0', p->text.n) != NULL)
-            return err_set(err, MEROS_UNPROCESSABLE, "A text holds a NUL character, which the database cannot hold.");
+            return err_set(err, MEROS_UNPROCESSABLE,
+                           "A text holds a NUL character, which the database cannot hold.");
         e->formats[i] = 0;
         put_as_text(b, p);
     } else if (type == declared_type(p)) {
@@ -189,8 +194,10 @@ static enum meros_code encode(struct encoded *e, size_t i, const struct sql_para
     } else if (p->kind == P_KIND_BYTES && type == OID_UUID && p->text.n == 16) {
         buf_append(b, p->text.p, 16);
     } else if (p->kind == P_KIND_BYTES || p->kind >= P_KIND_INT_ARRAY) {
-        log_error("store.parameter_type", KV("statement", name), KV_I("parameter", i + 1), KV_I("type", type));
-        return err_set(err, MEROS_INTERNAL, "A statement of the service was given a parameter of the wrong type.");
+        log_error("store.parameter_type", KV("statement", name), KV_I("parameter", i + 1),
+                  KV_I("type", type));
+        return err_set(err, MEROS_INTERNAL,
+                       "A statement of the service was given a parameter of the wrong type.");
     } else {
         e->formats[i] = 0;
         put_as_text(b, p);
@@ -221,7 +228,8 @@ static enum meros_code take_result(struct store_conn *c, const struct sql *s, PG
         return rc;
     }
     const char *affected = PQcmdTuples(r);
-    *out = (struct rows){.result = r, .n = (size_t)PQntuples(r), .affected = *affected ? strtoll(affected, NULL, 10) : 0};
+    *out = (struct rows){
+        .result = r, .n = (size_t)PQntuples(r), .affected = *affected ? strtoll(affected, NULL, 10) : 0};
     return MEROS_OK;
 }
 
@@ -240,12 +248,13 @@ enum meros_code sql_run(struct store_conn *c, const struct sql *s, struct rows *
     buf_init(&e.bytes, (size_t)1 << 30);
     const char *values[SQL_PARAMS_MAX];
     for (size_t i = 0; i < n && rc == MEROS_OK; i++) {
-        if (p->types[i] != declared_type(&params[i]) && !is_null(&params[i]) && params[i].kind != P_KIND_TEXT &&
-            !p->described)
+        if (p->types[i] != declared_type(&params[i]) && !is_null(&params[i]) &&
+            params[i].kind != P_KIND_TEXT && !p->described)
             rc = describe(c, p, err);
         if (rc == MEROS_OK) rc = encode(&e, i, &params[i], p->types[i], s->name, err);
     }
-    if (rc == MEROS_OK && e.bytes.failed) rc = err_set(err, MEROS_TOO_LARGE, "A value is larger than the database takes.");
+    if (rc == MEROS_OK && e.bytes.failed)
+        rc = err_set(err, MEROS_TOO_LARGE, "A value is larger than the database takes.");
     if (rc == MEROS_OK) {
         for (size_t i = 0; i < n; i++) values[i] = e.null[i] ? NULL : e.bytes.data + e.at[i];
         PGresult *r = PQexecPrepared(c->pg, s->name, (int)n, values, e.lengths, e.formats, 1);

@@ -1,20 +1,23 @@
-/* The plumbing that every file of src/store/ stands on: statements, results, transactions, COPY. libpq's types stay
- * inside plumbing files (plumbing.h, conn.c, stmt.c, copy.c, …); aggregate files (customers.c, jobs.c, …) use only what is here.
+/* The plumbing that every file of src/store/ stands on: statements, results, transactions, COPY. libpq's
+ * types stay inside plumbing files (plumbing.h, conn.c, stmt.c, copy.c, …); aggregate files (customers.c,
+ * jobs.c, …) use only what is here.
  *
- * All SQL is `static const struct sql` text with parameters $1…, prepared on each connection at first use under its
- * name, and executed with what it expects to come back. There is no function that takes SQL made at run time.
+ * All SQL is `static const struct sql` text with parameters $1…, prepared on each connection at first use
+ * under its name, and executed with what it expects to come back. There is no function that takes SQL made at
+ * run time.
  *
- *   static const struct sql SELECT_KEY = {"key_by_hash", "select id, scopes from api_keys where hash = $1", SQL_ROW_OR_NONE};
+ *   static const struct sql SELECT_KEY = {
+ *       "key_by_hash", "select id, scopes from api_keys where hash = $1", SQL_ROW_OR_NONE};
  *   struct rows r;
  *   enum meros_code rc = sql_exec(c, &SELECT_KEY, &r, err, P_BYTES(hash, 32));
  *   if (rc == MEROS_OK && r.n == 1) scopes = rows_int(&r, 0, 1);
  *   rows_done(&r);
  *
- * Errors: SQLSTATE classes map in one table (sqlstate.c): 23505 -> CONFLICT, 08*, 53*, 57P0* -> UNAVAILABLE (the
- * connection is marked broken and replaced by the pool), 57014 -> TIMEOUT (CANCELLED after store_cancel), 40001/40P01/55P03
- * -> UNAVAILABLE (retryable), 22* and 23* -> UNPROCESSABLE, others INTERNAL. Messages for clients never hold the
- * database's own text of values; err->sqlstate tells kinds apart. A failed statement inside a transaction fails the
- * transaction: roll back. */
+ * Errors: SQLSTATE classes map in one table (sqlstate.c): 23505 -> CONFLICT; 08*, 53*, 57P0* -> UNAVAILABLE
+ * (the connection is marked broken and replaced by the pool); 57014 -> TIMEOUT (CANCELLED after store_cancel);
+ * 40001, 40P01, 55P03 -> UNAVAILABLE (retryable); 22* and 23* -> UNPROCESSABLE; others INTERNAL. Messages for
+ * clients never hold the database's own text of values; err->sqlstate tells kinds apart. A failed statement
+ * inside a transaction fails the transaction: roll back. */
 #ifndef MEROS_STORE_PRIV_H
 #define MEROS_STORE_PRIV_H
 
@@ -31,15 +34,25 @@ struct sql {
 
 struct sql_param {
     enum {
-        P_KIND_NULL, P_KIND_TEXT, P_KIND_INT, P_KIND_NUM, P_KIND_BOOL, P_KIND_TIME, P_KIND_BYTES, P_KIND_INT_ARRAY,
-        P_KIND_NUM_ARRAY, P_KIND_TIME_ARRAY, P_KIND_TEXT_ARRAY
+        P_KIND_NULL,
+        P_KIND_TEXT,
+        P_KIND_INT,
+        P_KIND_NUM,
+        P_KIND_BOOL,
+        P_KIND_TIME,
+        P_KIND_BYTES,
+        P_KIND_INT_ARRAY,
+        P_KIND_NUM_ARRAY,
+        P_KIND_TIME_ARRAY,
+        P_KIND_TEXT_ARRAY
     } kind;
     struct str text;         /* TEXT (also jsonb, numeric, uuid as text), BYTES; absent is null */
     int64_t i;               /* INT (bigint), BOOL, TIME (timestamptz; TIME_NONE is null) */
     double f;                /* NUM (float8; NaN is null, as reading null gives NaN) */
     const int64_t *ints;     /* INT_ARRAY (bigint[]), TIME_ARRAY (timestamptz[], TIME_NONE is null) */
     const double *nums;      /* NUM_ARRAY (float8[], NaN is null) */
-    const struct str *texts; /* TEXT_ARRAY (text[], STR_NONE is null; write $1::jsonb[] or ::numeric[] for others) */
+    const struct str
+        *texts; /* TEXT_ARRAY (text[], STR_NONE is null; write $1::jsonb[] or ::numeric[] for others) */
     size_t n;
 };
 #define P_NULL          ((struct sql_param){.kind = P_KIND_NULL})
@@ -70,9 +83,10 @@ enum meros_code sql_run(struct store_conn *c, const struct sql *s, struct rows *
             sizeof((const struct sql_param[]){__VA_ARGS__}) / sizeof(struct sql_param))
 #define sql_exec0(c, s, out, err) sql_run(c, s, out, err, NULL, 0)
 
-/* Cells. Types must match what the statement selects: int reads int2/int4/int8, num float4/float8 (cast numeric to
- * float8 in SQL) and ints, time timestamptz, text text/varchar/jsonb/uuid-as-text, bytes bytea, bool bool. A mismatch is
- * our own mistake (assert). Null gives 0, NaN, TIME_NONE, STR_NONE, false. Views live until rows_done(). */
+/* Cells. Types must match what the statement selects: int reads int2/int4/int8, num float4/float8 (cast
+ * numeric to float8 in SQL) and ints, time timestamptz, text text/varchar/jsonb/uuid-as-text, bytes bytea,
+ * bool bool. A mismatch is our own mistake (assert). Null gives 0, NaN, TIME_NONE, STR_NONE, false. Views
+ * live until rows_done(). */
 bool rows_null(const struct rows *r, size_t row, int col);
 int64_t rows_int(const struct rows *r, size_t row, int col);
 double rows_num(const struct rows *r, size_t row, int col);
@@ -82,10 +96,11 @@ struct str rows_text(const struct rows *r, size_t row, int col);
 struct str rows_bytes(const struct rows *r, size_t row, int col);
 void rows_done(struct rows *r);
 
-/* COPY … FROM STDIN (FORMAT binary). One at a time on a connection, inside a transaction. Rows are built field by field
- * and sent in blocks of about 128 KB; as many fields must follow copy_in_row as it announced. On any error call
- * copy_in_abort (harmless after copy_in_end and after a failed copy_in_begin) and roll back; statement_timeout covers the
- * whole COPY, so raise it for long ones. Field functions cannot fail: out of memory shows at the next copy_in_row. */
+/* COPY … FROM STDIN (FORMAT binary). One at a time on a connection, inside a transaction. Rows are built
+ * field by field and sent in blocks of about 128 KB; as many fields must follow copy_in_row as it announced.
+ * On any error call copy_in_abort (harmless after copy_in_end and after a failed copy_in_begin) and roll
+ * back; statement_timeout covers the whole COPY, so raise it for long ones. Field functions cannot fail: out
+ * of memory shows at the next copy_in_row. */
 struct copy_in {
     struct store_conn *conn;
     const char *name;
@@ -95,8 +110,10 @@ struct copy_in {
     int fields_due;
     bool failed, active;
 };
-enum meros_code copy_in_begin(struct copy_in *k, struct store_conn *c, const struct sql *s, struct meros_err *err) MEROS_MUSTCHECK;
-enum meros_code copy_in_row(struct copy_in *k, int n_fields, struct meros_err *err) MEROS_MUSTCHECK; /* starts a row; flushes when due */
+enum meros_code copy_in_begin(struct copy_in *k, struct store_conn *c, const struct sql *s,
+                              struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code copy_in_row(struct copy_in *k, int n_fields,
+                            struct meros_err *err) MEROS_MUSTCHECK; /* starts a row; flushes when due */
 void copy_in_null(struct copy_in *k);
 void copy_in_text(struct copy_in *k, struct str s);  /* text; STR_NONE is null */
 void copy_in_int8(struct copy_in *k, int64_t v);
@@ -106,13 +123,15 @@ void copy_in_bool(struct copy_in *k, bool v);
 void copy_in_time(struct copy_in *k, int64_t t);     /* timestamptz; TIME_NONE is null */
 void copy_in_bytes(struct copy_in *k, const void *p, size_t n); /* bytea; also uuid with n = 16 */
 void copy_in_jsonb(struct copy_in *k, struct str json);
-void copy_in_numeric(struct copy_in *k, int64_t unscaled, int scale); /* unscaled * 10^-scale, 0 <= scale <= 12 */
+void copy_in_numeric(struct copy_in *k, int64_t unscaled,
+                     int scale); /* unscaled * 10^-scale, 0 <= scale <= 12 */
 enum meros_code copy_in_end(struct copy_in *k, int64_t *out_rows, struct meros_err *err) MEROS_MUSTCHECK;
 void copy_in_abort(struct copy_in *k);
 
-/* COPY (select …) TO STDOUT (FORMAT binary), row by row in constant memory, without parameters: pass a moment or a range
- * through a temporary table or set_config. fn gets the fields of one row as views that live until it returns; returning
- * anything but OK stops, with that code (an open transaction has then failed: roll back). */
+/* COPY (select …) TO STDOUT (FORMAT binary), row by row in constant memory, without parameters: pass a moment
+ * or a range through a temporary table or set_config. fn gets the fields of one row as views that live until
+ * it returns; returning anything but OK stops, with that code (an open transaction has then failed: roll
+ * back). */
 struct copy_field {
     const char *p; /* NULL: null */
     size_t n;
@@ -121,7 +140,9 @@ int64_t copy_int(const struct copy_field *f);   /* int2, int4, int8 */
 double copy_num(const struct copy_field *f);    /* float4, float8; NaN for null */
 int64_t copy_time(const struct copy_field *f);
 struct str copy_text(const struct copy_field *f);
-typedef enum meros_code (*copy_row_fn)(void *arg, const struct copy_field *fields, int n, struct meros_err *err);
-enum meros_code copy_out(struct store_conn *c, const struct sql *s, copy_row_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
+typedef enum meros_code (*copy_row_fn)(void *arg, const struct copy_field *fields, int n,
+                                       struct meros_err *err);
+enum meros_code copy_out(struct store_conn *c, const struct sql *s, copy_row_fn fn, void *arg,
+                         struct meros_err *err) MEROS_MUSTCHECK;
 
 #endif

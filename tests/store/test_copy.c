@@ -18,7 +18,8 @@ static void open_db(void)
     log_configure(LOG_ERROR + 1, LOG_KEY_VALUE);
     db = pg_empty();
     c = pg_conn(db);
-    pg_run(db, "create table rows_in (n bigint, t text, f float8, b boolean, at timestamptz, raw bytea, j jsonb, i int4,"
+    pg_run(db, "create table rows_in (n bigint, t text, f float8, b boolean, at timestamptz, raw bytea, j "
+               "jsonb, i int4,"
                " amount numeric, id uuid)");
     cr_assert_eq(store_begin(c, &err), MEROS_OK);
 }
@@ -31,7 +32,8 @@ static void close_db(void)
 TestSuite(copy, .init = open_db, .fini = close_db);
 
 static const struct sql IN = {"copy_rows_in", "copy rows_in from stdin (format binary)", SQL_NOTHING};
-static const struct sql NUMBERS_IN = {"copy_numbers_in", "copy rows_in (n, amount) from stdin (format binary)", SQL_NOTHING};
+static const struct sql NUMBERS_IN = {"copy_numbers_in",
+                                      "copy rows_in (n, amount) from stdin (format binary)", SQL_NOTHING};
 
 static void full_row(struct copy_in *k, int64_t n)
 {
@@ -56,18 +58,22 @@ Test(copy, every_kind_of_field_arrives_as_it_was)
     full_row(&k, 1);
     cr_assert_eq(copy_in_row(&k, 10, &err), MEROS_OK);
     copy_in_int8(&k, 2);
-    copy_in_text(&k, STR_NONE), copy_in_float8(&k, NAN), copy_in_null(&k), copy_in_time(&k, TIME_NONE), copy_in_null(&k);
+    copy_in_text(&k, STR_NONE), copy_in_float8(&k, NAN), copy_in_null(&k), copy_in_time(&k, TIME_NONE),
+        copy_in_null(&k);
     copy_in_jsonb(&k, STR_NONE), copy_in_null(&k), copy_in_null(&k), copy_in_null(&k);
     cr_assert_eq(copy_in_end(&k, &rows, &err), MEROS_OK, "%s", err.detail);
     cr_assert_eq(rows, 2);
     cr_assert_eq(store_commit(c, &err), MEROS_OK);
-    char *got = pg_text(db, "select count(*) from rows_in where n = 1 and t = E'it''s \\\\ \"ä\" {NULL},\\t\\n' and f = 0.1 and b"
-                            " and at = '2023-11-14 22:13:20.123456Z' and raw = '\\x0001ff' and j = '{\"a\": [1, null]}'"
-                            " and i = -5 and amount = -123.45 and amount::text = '-123.45'"
-                            " and id = '01020304-0506-0708-090a-0b0c0d0e0f10'");
+    char *got = pg_text(
+        db,
+        "select count(*) from rows_in where n = 1 and t = E'it''s \\\\ \"ä\" {NULL},\\t\\n' and f = 0.1 and b"
+        " and at = '2023-11-14 22:13:20.123456Z' and raw = '\\x0001ff' and j = '{\"a\": [1, null]}'"
+        " and i = -5 and amount = -123.45 and amount::text = '-123.45'"
+        " and id = '01020304-0506-0708-090a-0b0c0d0e0f10'");
     cr_assert_str_eq(got, "1");
     free(got);
-    cr_assert_eq(pg_int(db, "select num_nonnulls(t, f, b, at, raw, j, i, amount, id) from rows_in where n = 2"), 0);
+    cr_assert_eq(
+        pg_int(db, "select num_nonnulls(t, f, b, at, raw, j, i, amount, id) from rows_in where n = 2"), 0);
 }
 
 /* The server's own reading of the text is the judge of our binary form. */
@@ -79,7 +85,8 @@ Test(copy, thousands_of_numerics_equal_the_servers_own_reading)
     static char text[N][40];
     cr_assert_eq(copy_in_begin(&k, c, &NUMBERS_IN, &err), MEROS_OK);
     for (int i = 0; i < N; i++) {
-        int64_t v = (int64_t)((uint64_t)rand_r(&seed) << 42 ^ (uint64_t)rand_r(&seed) << 21 ^ (uint64_t)rand_r(&seed));
+        int64_t v = (int64_t)((uint64_t)rand_r(&seed) << 42 ^ (uint64_t)rand_r(&seed) << 21 ^
+                              (uint64_t)rand_r(&seed));
         v >>= rand_r(&seed) % 64; /* all magnitudes */
         if (i % 7 == 0) v -= v % 10000;
         if (i == 1) v = INT64_MIN;
@@ -88,15 +95,19 @@ Test(copy, thousands_of_numerics_equal_the_servers_own_reading)
         uint64_t abs = v < 0 ? 0 - (uint64_t)v : (uint64_t)v, pow = 1;
         for (int s = 0; s < scale; s++) pow *= 10;
         if (scale == 0) sprintf(text[i], "%s%llu", v < 0 ? "-" : "", (unsigned long long)abs);
-        else sprintf(text[i], "%s%llu.%0*llu", v < 0 ? "-" : "", (unsigned long long)(abs / pow), scale, (unsigned long long)(abs % pow));
+        else
+            sprintf(text[i], "%s%llu.%0*llu", v < 0 ? "-" : "", (unsigned long long)(abs / pow), scale,
+                    (unsigned long long)(abs % pow));
         cr_assert_eq(copy_in_row(&k, 2, &err), MEROS_OK);
         copy_in_int8(&k, i);
         copy_in_numeric(&k, v, scale);
     }
     cr_assert_eq(copy_in_end(&k, NULL, &err), MEROS_OK);
-    static const struct sql CHECK = {"check_numerics",
-                                     "select count(*) from unnest($1::text[]) with ordinality as u(t, n) join rows_in r on r.n = u.n - 1"
-                                     " where r.amount::text = u.t::numeric::text and r.amount = u.t::numeric", SQL_ROW};
+    static const struct sql CHECK = {
+        "check_numerics",
+        "select count(*) from unnest($1::text[]) with ordinality as u(t, n) join rows_in r on r.n = u.n - 1"
+        " where r.amount::text = u.t::numeric::text and r.amount = u.t::numeric",
+        SQL_ROW};
     static struct str texts[N];
     for (int i = 0; i < N; i++) texts[i] = str_of(text[i]);
     struct rows r;
@@ -185,7 +196,8 @@ Test(copy, a_connection_that_dies_in_the_middle_leaves_nothing_and_is_replaced)
     enum meros_code rc = MEROS_OK;
     cr_assert_eq(copy_in_begin(&k, c, &IN, &err), MEROS_OK);
     for (int i = 0; i < 2000; i++) full_row(&k, i);
-    pg_run(db, "select pg_terminate_backend(pid) from pg_stat_activity where query like 'copy rows_in%' and pid <> pg_backend_pid()");
+    pg_run(db, "select pg_terminate_backend(pid) from pg_stat_activity where query like 'copy rows_in%' and "
+               "pid <> pg_backend_pid()");
     for (int i = 0; i < 200000 && rc == MEROS_OK; i++) {
         rc = copy_in_row(&k, 10, &err);
         if (rc != MEROS_OK) break;
@@ -233,10 +245,12 @@ Test(copy, a_cancelled_copy_ends_soon)
 }
 
 /* --- out */
-static const struct sql OUT = {"copy_out_series",
-                               "copy (select n::int8, n::int4, n::int2, n::float8 / 3, case when n % 2 = 0 then 'even' end,"
-                               " timestamptz 'epoch' + n * interval '1 s', null::float8 from generate_series(1, 20000) n)"
-                               " to stdout (format binary)", SQL_NOTHING};
+static const struct sql OUT = {
+    "copy_out_series",
+    "copy (select n::int8, n::int4, n::int2, n::float8 / 3, case when n % 2 = 0 then 'even' end,"
+    " timestamptz 'epoch' + n * interval '1 s', null::float8 from generate_series(1, 20000) n)"
+    " to stdout (format binary)",
+    SQL_NOTHING};
 
 struct total {
     int64_t rows, sum;
@@ -285,14 +299,18 @@ static enum meros_code kill_sender(void *arg, const struct copy_field *f, int n,
 {
     (void)f, (void)n, (void)e;
     if ((*(int *)arg)++ == 0)
-        pg_run(db, "select pg_terminate_backend(pid) from pg_stat_activity where query like 'copy (select%' and pid <> pg_backend_pid()");
+        pg_run(db, "select pg_terminate_backend(pid) from pg_stat_activity where query like 'copy (select%' "
+                   "and pid <> pg_backend_pid()");
     return MEROS_OK;
 }
 
 Test(copy, a_sender_that_dies_is_an_error_never_a_short_result)
 {
-    static const struct sql LONG = {"copy_out_long", "copy (select n, repeat('x', 1000) from generate_series(1, 2000000) n) to stdout"
-                                                     " (format binary)", SQL_NOTHING};
+    static const struct sql LONG = {
+        "copy_out_long",
+        "copy (select n, repeat('x', 1000) from generate_series(1, 2000000) n) to stdout"
+        " (format binary)",
+        SQL_NOTHING};
     int rows = 0;
     cr_assert_eq(copy_out(c, &LONG, kill_sender, &rows, &err), MEROS_UNAVAILABLE);
     cr_assert_lt(rows, 2000000);
@@ -301,8 +319,10 @@ Test(copy, a_sender_that_dies_is_an_error_never_a_short_result)
 
 Test(copy, an_error_half_way_out_is_an_error)
 {
-    static const struct sql BAD = {"copy_out_bad", "copy (select 1 / (5000 - n) from generate_series(1, 10000) n) to stdout (format binary)",
-                                   SQL_NOTHING};
+    static const struct sql BAD = {
+        "copy_out_bad",
+        "copy (select 1 / (5000 - n) from generate_series(1, 10000) n) to stdout (format binary)",
+        SQL_NOTHING};
     int rows = 1;
     cr_assert_eq(copy_out(c, &BAD, kill_sender, &rows, &err), MEROS_UNPROCESSABLE);
     cr_assert_str_eq(err.sqlstate, "22012");

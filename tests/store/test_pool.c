@@ -75,7 +75,9 @@ Test(pool, a_released_connection_is_used_again_and_is_as_new)
     store_release(db->pool, c);
     cr_assert_eq(store_acquire(db->pool, &c, &err), MEROS_OK);
     cr_assert_eq(backend(c), first);
-    static const struct sql STATE = {"state", "select current_setting('statement_timeout'), pg_current_xact_id_if_assigned() is null", SQL_ROW};
+    static const struct sql STATE = {
+        "state", "select current_setting('statement_timeout'), pg_current_xact_id_if_assigned() is null",
+        SQL_ROW};
     struct rows r;
     cr_assert_eq(sql_exec0(c, &STATE, &r, &err), MEROS_OK);
     cr_assert(str_is(rows_text(&r, 0, 0), "30s"));
@@ -89,7 +91,10 @@ Test(pool, acquiring_waits_its_time_and_then_says_so)
     struct store_pool *p = NULL;
     struct store_conn *a = NULL, *b = NULL, *none = NULL;
     struct store_stats s;
-    cr_assert_eq(store_open(&(struct store_config){.url = db->url, .max_connections = 2, .acquire_timeout_ms = 150}, &p, &err), MEROS_OK);
+    cr_assert_eq(
+        store_open(&(struct store_config){.url = db->url, .max_connections = 2, .acquire_timeout_ms = 150},
+                   &p, &err),
+        MEROS_OK);
     cr_assert_eq(store_acquire(p, &a, &err), MEROS_OK);
     cr_assert_eq(store_acquire(p, &b, &err), MEROS_OK);
     int64_t start = clock_mono_ns();
@@ -133,7 +138,10 @@ Test(pool, more_threads_than_connections_all_get_their_turn)
 {
     struct store_pool *p = NULL;
     struct store_stats s;
-    cr_assert_eq(store_open(&(struct store_config){.url = db->url, .max_connections = 3, .acquire_timeout_ms = 20000}, &p, &err), MEROS_OK);
+    cr_assert_eq(
+        store_open(&(struct store_config){.url = db->url, .max_connections = 3, .acquire_timeout_ms = 20000},
+                   &p, &err),
+        MEROS_OK);
     struct worker w[8];
     pthread_t t[8];
     for (int i = 0; i < 8; i++) {
@@ -177,10 +185,12 @@ Test(pool, a_terminated_session_costs_at_most_the_one_statement_that_was_running
 
 Test(pool, an_impossible_url_is_refused_without_repeating_it)
 {
-    static const char *const bad[] = {"postgresql://user:secret@[host/db", "host=x secret", "secret", "nonsense=secret"};
+    static const char *const bad[] = {"postgresql://user:secret@[host/db", "host=x secret", "secret",
+                                      "nonsense=secret"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct store_pool *p = NULL;
-        cr_assert_eq(store_open(&(struct store_config){.url = bad[i]}, &p, &err), MEROS_INVALID, "%s", bad[i]);
+        cr_assert_eq(store_open(&(struct store_config){.url = bad[i]}, &p, &err), MEROS_INVALID, "%s",
+                     bad[i]);
         cr_assert_null(strstr(err.detail, "secret"), "%s", err.detail);
     }
     struct store_pool *p = NULL;
@@ -280,8 +290,10 @@ static struct cluster *start(void)
 static struct store_pool *pool(void)
 {
     struct store_pool *p = NULL;
-    cr_assert_eq(store_open(&(struct store_config){.url = url, .max_connections = 4, .acquire_timeout_ms = 1000}, &p, &err), MEROS_OK,
-                 "%s", err.detail);
+    cr_assert_eq(
+        store_open(&(struct store_config){.url = url, .max_connections = 4, .acquire_timeout_ms = 1000}, &p,
+                   &err),
+        MEROS_OK, "%s", err.detail);
     return p;
 }
 
@@ -296,7 +308,8 @@ static void in_pool(struct store_pool *p, const struct sql *s, int64_t *value)
     store_release(p, c);
 }
 
-static const struct sql MAKE = {"make", "create table kept as select generate_series(1, 1000) n", SQL_NOTHING};
+static const struct sql MAKE = {"make", "create table kept as select generate_series(1, 1000) n",
+                                SQL_NOTHING};
 static const struct sql COUNT = {"count", "select count(*) from kept", SQL_ROW};
 
 Test(new_cluster, is_made_once_keeps_its_data_and_stops_with_its_user)
@@ -317,11 +330,13 @@ Test(new_cluster, is_made_once_keeps_its_data_and_stops_with_its_user)
     p = pool();
     in_pool(p, &COUNT, &n);
     cr_assert_eq(n, 1000);
-    static const struct sql FACTS = {"facts",
-                                     "select (current_setting('fsync') = 'on' and current_setting('synchronous_commit') = 'on'"
-                                     " and current_setting('listen_addresses') = '' and current_setting('data_checksums') = 'on'"
-                                     " and (select datcollate = 'C.UTF-8' from pg_database where datname = current_database())"
-                                     " and not (select rolsuper from pg_roles where rolname = current_user))::int", SQL_ROW};
+    static const struct sql FACTS = {
+        "facts",
+        "select (current_setting('fsync') = 'on' and current_setting('synchronous_commit') = 'on'"
+        " and current_setting('listen_addresses') = '' and current_setting('data_checksums') = 'on'"
+        " and (select datcollate = 'C.UTF-8' from pg_database where datname = current_database())"
+        " and not (select rolsuper from pg_roles where rolname = current_user))::int",
+        SQL_ROW};
     in_pool(p, &FACTS, &n);
     cr_assert_eq(n, 1);
     store_close(p);
@@ -387,15 +402,19 @@ Test(cluster, a_stale_pid_file_and_a_half_made_cluster_are_no_obstacle)
     cluster_stop(k);
     snprintf(path, sizeof path, "%s/postgres/data/postmaster.pid", dir);
     FILE *f = fopen(path, "w");
-    fprintf(f, "%d\n%s/postgres/data\n0\n5432\n%s/postgres/run\n\n  1 1\nready   \n", (int)getpid(), dir, dir);
+    fprintf(f, "%d\n%s/postgres/data\n0\n5432\n%s/postgres/run\n\n  1 1\nready   \n", (int)getpid(), dir,
+            dir);
     fclose(f);
     chmod(path, 0600);
-    snprintf(command, sizeof command, "chown --reference=%s/postgres/data/PG_VERSION %s && mkdir %s/postgres/data.new", dir, path, dir);
+    snprintf(command, sizeof command,
+             "chown --reference=%s/postgres/data/PG_VERSION %s && mkdir %s/postgres/data.new", dir, path,
+             dir);
     cr_assert_eq(system(command), 0);
     k = start();
     store_close(pool());
     cluster_stop(k);
-    snprintf(command, sizeof command, "rm -rf %s/postgres/data && touch %s/postgres/data.new/PG_VERSION", dir, dir);
+    snprintf(command, sizeof command, "rm -rf %s/postgres/data && touch %s/postgres/data.new/PG_VERSION", dir,
+             dir);
     cr_assert_eq(system(command), 0);
     k = start();
     store_close(pool());
@@ -414,7 +433,8 @@ Test(cluster, a_killed_postmaster_comes_back_and_the_pool_with_it)
     kill(old, SIGKILL);
     kill(left, SIGSTOP); /* a backend too busy to notice that its postmaster is gone */
     int64_t begin = clock_mono_ns();
-    while (use(p) == MEROS_OK && ms_since(begin) < 10000) pause_ms(10); /* its death is seen within a moment */
+    while (use(p) == MEROS_OK && ms_since(begin) < 10000)
+        pause_ms(10); /* its death is seen within a moment */
     cr_assert_lt(ms_since(begin), 2500);
     cr_assert_not(store_available(p));
     begin = clock_mono_ns();
@@ -503,8 +523,10 @@ Test(cluster, strangers_on_the_machine_are_not_let_in)
     struct cluster *k = start();
     char socket[256], command[1024];
     sscanf(url, "host='%255[^']'", socket);
-    snprintf(command, sizeof command, "chmod 0777 '%s' '%s/.s.PGSQL.5432' && ! setpriv --reuid nobody --clear-groups "
-                                      "%s/psql -h '%s' -U meros -d meros -c 'select 1' >/dev/null 2>&1", socket, socket, pg_bin(), socket);
+    snprintf(command, sizeof command,
+             "chmod 0777 '%s' '%s/.s.PGSQL.5432' && ! setpriv --reuid nobody --clear-groups "
+             "%s/psql -h '%s' -U meros -d meros -c 'select 1' >/dev/null 2>&1",
+             socket, socket, pg_bin(), socket);
     cr_assert_eq(system(command), 0);
     cluster_stop(k);
 }

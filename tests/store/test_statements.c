@@ -28,9 +28,13 @@ static void close_db(void)
 TestSuite(statements, .init = open_db, .fini = close_db);
 
 static const struct sql SCALARS = {
-    "scalars", "select $1::bigint, $2::text, $3::float8, $4::boolean, $5::timestamptz, $6::bytea, $7::jsonb", SQL_ROW};
-static const struct sql ARRAYS = {"arrays", "select a, b, d, e from unnest($1::bigint[], $2::text[], $3::float8[], $4::timestamptz[])"
-                                            " with ordinality as t(a, b, d, e, n) order by n", SQL_ROWS};
+    "scalars", "select $1::bigint, $2::text, $3::float8, $4::boolean, $5::timestamptz, $6::bytea, $7::jsonb",
+    SQL_ROW};
+static const struct sql ARRAYS = {
+    "arrays",
+    "select a, b, d, e from unnest($1::bigint[], $2::text[], $3::float8[], $4::timestamptz[])"
+    " with ordinality as t(a, b, d, e, n) order by n",
+    SQL_ROWS};
 static const struct sql ECHO_TEXT = {"echo_text", "select $1::text, octet_length($1::text)", SQL_ROW};
 
 Test(statements, values_come_back_as_they_went_in)
@@ -42,8 +46,9 @@ Test(statements, values_come_back_as_they_went_in)
     static const int64_t times[] = {0, 1, -1, INT64_C(1700000000123456), INT64_C(-62135596800000000)};
     for (int i = 0; i < 5; i++) {
         struct rows r;
-        cr_assert_eq(sql_exec(c, &SCALARS, &r, &err, P_INT(ints[i]), P_TEXT(STR("ä€😀")), P_NUM(nums[i]), P_BOOL(i % 2),
-                              P_TIME(times[i]), P_BYTES(bytes, sizeof bytes), P_CSTR("{\"a\": 1}")),
+        cr_assert_eq(sql_exec(c, &SCALARS, &r, &err, P_INT(ints[i]), P_TEXT(STR("ä€😀")), P_NUM(nums[i]),
+                              P_BOOL(i % 2), P_TIME(times[i]), P_BYTES(bytes, sizeof bytes),
+                              P_CSTR("{\"a\": 1}")),
                      MEROS_OK, "%s", err.detail);
         cr_assert_eq(r.n, 1);
         cr_assert_eq(rows_int(&r, 0, 0), ints[i]);
@@ -62,8 +67,8 @@ Test(statements, values_come_back_as_they_went_in)
 Test(statements, null_goes_both_ways_in_every_type)
 {
     struct rows r;
-    cr_assert_eq(sql_exec(c, &SCALARS, &r, &err, P_NULL, P_TEXT(STR_NONE), P_NUM(NAN), P_NULL, P_TIME(TIME_NONE),
-                          P_BYTES(NULL, 0), P_TEXT(STR_NONE)),
+    cr_assert_eq(sql_exec(c, &SCALARS, &r, &err, P_NULL, P_TEXT(STR_NONE), P_NUM(NAN), P_NULL,
+                          P_TIME(TIME_NONE), P_BYTES(NULL, 0), P_TEXT(STR_NONE)),
                  MEROS_OK, "%s", err.detail);
     for (int i = 0; i < 7; i++) cr_assert(rows_null(&r, 0, i), "column %d", i);
     cr_assert_eq(rows_int(&r, 0, 0), 0);
@@ -82,7 +87,8 @@ Test(statements, null_goes_both_ways_in_every_type)
 Test(statements, a_parameter_first_null_may_later_have_any_kind)
 {
     static const struct sql TYPED = {
-        "typed", "select $1::int4, $2::int2, $3::numeric::float8, $4::uuid::text, $5::bool, $6::date::text", SQL_ROW};
+        "typed", "select $1::int4, $2::int2, $3::numeric::float8, $4::uuid::text, $5::bool, $6::date::text",
+        SQL_ROW};
     struct rows r;
     cr_assert_eq(sql_exec(c, &TYPED, &r, &err, P_NULL, P_NULL, P_NULL, P_NULL, P_NULL, P_NULL), MEROS_OK);
     rows_done(&r);
@@ -99,11 +105,13 @@ Test(statements, a_parameter_first_null_may_later_have_any_kind)
     rows_done(&r);
 }
 
-/* Random text of what is dangerous somewhere: quotes, backslashes, braces, NULL, commas, blanks, wide characters. */
+/* Random text of what is dangerous somewhere: quotes, backslashes, braces, NULL, commas, blanks, wide
+ * characters. */
 static struct str hostile(unsigned *seed, char *out)
 {
-    static const char *const pieces[] = {"'", "\"", "\\", "{", "}", ",", "NULL", "null", " ", "\t", "\n", "\r", "$1", "--", ";",
-                                         "/*", "drop table", "é", "€", "😀", "\xEF\xBB\xBF", "\x7F", "\x01", "%s", "a"};
+    static const char *const pieces[] = {
+        "'",  "\"", "\\", "{",          "}", ",", "NULL", "null",         " ",    "\t",   "\n", "\r", "$1",
+        "--", ";",  "/*", "drop table", "é", "€", "😀",    "\xEF\xBB\xBF", "\x7F", "\x01", "%s", "a"};
     size_t n = 0;
     for (int i = rand_r(seed) % 8; i > 0; i--) {
         const char *p = pieces[(size_t)rand_r(seed) % (sizeof pieces / sizeof pieces[0])];
@@ -128,7 +136,8 @@ Test(statements, thousands_of_hostile_texts_survive_as_parameters_and_in_arrays)
         times[i] = i % 10 == 8 ? TIME_NONE : (int64_t)rand_r(&seed) * 1000001;
         nums[i] = i % 10 == 7 ? NAN : (double)rand_r(&seed) / 3;
     }
-    cr_assert_eq(sql_exec(c, &ARRAYS, &r, &err, P_INTS(ints, N), P_TEXTS(texts, N), P_NUMS(nums, N), P_TIMES(times, N)),
+    cr_assert_eq(sql_exec(c, &ARRAYS, &r, &err, P_INTS(ints, N), P_TEXTS(texts, N), P_NUMS(nums, N),
+                          P_TIMES(times, N)),
                  MEROS_OK, "%s", err.detail);
     cr_assert_eq(r.n, N);
     for (int i = 0; i < N; i++) {
@@ -152,18 +161,24 @@ Test(statements, thousands_of_hostile_texts_survive_as_parameters_and_in_arrays)
 Test(statements, empty_arrays_are_arrays)
 {
     struct rows r;
-    cr_assert_eq(sql_exec(c, &ARRAYS, &r, &err, P_INTS(NULL, 0), P_TEXTS(NULL, 0), P_NUMS(NULL, 0), P_TIMES(NULL, 0)), MEROS_OK);
+    cr_assert_eq(
+        sql_exec(c, &ARRAYS, &r, &err, P_INTS(NULL, 0), P_TEXTS(NULL, 0), P_NUMS(NULL, 0), P_TIMES(NULL, 0)),
+        MEROS_OK);
     cr_assert_eq(r.n, 0);
     rows_done(&r);
 }
 
 Test(statements, text_arrays_cast_to_other_types)
 {
-    static const struct sql CAST = {"cast", "select (sum(n))::text, count(j), max(j->>'k') from unnest($1::numeric[], $2::jsonb[]) t(n, j)",
-                                    SQL_ROW};
-    struct str numbers[] = {STR("1.10"), STR("2.20"), STR_NONE}, json[] = {STR("{\"k\": \"a\\\"b\"}"), STR("[]"), STR_NONE};
+    static const struct sql CAST = {
+        "cast",
+        "select (sum(n))::text, count(j), max(j->>'k') from unnest($1::numeric[], $2::jsonb[]) t(n, j)",
+        SQL_ROW};
+    struct str numbers[] = {STR("1.10"), STR("2.20"), STR_NONE},
+               json[] = {STR("{\"k\": \"a\\\"b\"}"), STR("[]"), STR_NONE};
     struct rows r;
-    cr_assert_eq(sql_exec(c, &CAST, &r, &err, P_TEXTS(numbers, 3), P_TEXTS(json, 3)), MEROS_OK, "%s", err.detail);
+    cr_assert_eq(sql_exec(c, &CAST, &r, &err, P_TEXTS(numbers, 3), P_TEXTS(json, 3)), MEROS_OK, "%s",
+                 err.detail);
     cr_assert(str_is(rows_text(&r, 0, 0), "3.30"));
     cr_assert_eq(rows_int(&r, 0, 1), 2);
     cr_assert(str_is(rows_text(&r, 0, 2), "a\"b"));
@@ -178,8 +193,9 @@ Test(statements, a_nul_in_a_text_is_refused_and_never_cut)
     struct str nul = {"a\0b", 3};
     int64_t one = 1;
     double d = 1;
-    cr_assert_eq(sql_exec(c, &ARRAYS, &r, &err, P_INTS(&one, 1), P_TEXTS(&nul, 1), P_NUMS(&d, 1), P_TIMES(&one, 1)),
-                 MEROS_UNPROCESSABLE);
+    cr_assert_eq(
+        sql_exec(c, &ARRAYS, &r, &err, P_INTS(&one, 1), P_TEXTS(&nul, 1), P_NUMS(&d, 1), P_TIMES(&one, 1)),
+        MEROS_UNPROCESSABLE);
     struct str broken = {"\xC3(", 2};
     cr_assert_eq(sql_exec(c, &ECHO_TEXT, &r, &err, P_TEXT(broken)), MEROS_UNPROCESSABLE);
     cr_assert_not(store_broken(c));
@@ -203,11 +219,13 @@ Test(statements, what_is_expected_is_enforced)
     rows_done(&r);
 }
 
-static const struct sql INSERT = {"insert_thing", "insert into thing (id, amount) values ($1, $2::numeric)", SQL_NOTHING};
+static const struct sql INSERT = {"insert_thing", "insert into thing (id, amount) values ($1, $2::numeric)",
+                                  SQL_NOTHING};
 
 Test(statements, failures_become_codes_without_values)
 {
-    pg_run(db, "create table thing (id text primary key, amount numeric(5,2) check (amount < 100), ref text references thing)");
+    pg_run(db, "create table thing (id text primary key, amount numeric(5,2) check (amount < 100), ref text "
+               "references thing)");
     struct rows r;
     cr_assert_eq(sql_exec(c, &INSERT, &r, &err, P_CSTR("secret-id"), P_CSTR("1")), MEROS_OK);
     cr_assert_eq(r.affected, 1);
@@ -253,7 +271,8 @@ Test(statements, many_statements_stay_prepared)
             cr_assert_eq(rows_int(&r, 0, 0), i);
             rows_done(&r);
         }
-    static const struct sql COUNT = {"count_prepared", "select count(*) from pg_prepared_statements where name like 'many%'", SQL_ROW};
+    static const struct sql COUNT = {
+        "count_prepared", "select count(*) from pg_prepared_statements where name like 'many%'", SQL_ROW};
     cr_assert_eq(sql_exec0(c, &COUNT, &r, &err), MEROS_OK);
     cr_assert_eq(rows_int(&r, 0, 0), N, "each was prepared once");
     rows_done(&r);
@@ -275,11 +294,12 @@ Test(statements, a_changed_table_asks_for_another_try_on_another_connection)
 
 Test(statements, the_session_is_as_the_code_expects)
 {
-    static const struct sql SESSION = {"session",
-                                       "select string_agg(current_setting(s), ' ' order by s) from unnest(array['TimeZone',"
-                                       " 'client_encoding', 'jit', 'application_name', 'default_transaction_isolation',"
-                                       " 'idle_in_transaction_session_timeout', 'lock_timeout', 'statement_timeout']) s",
-                                       SQL_ROW};
+    static const struct sql SESSION = {
+        "session",
+        "select string_agg(current_setting(s), ' ' order by s) from unnest(array['TimeZone',"
+        " 'client_encoding', 'jit', 'application_name', 'default_transaction_isolation',"
+        " 'idle_in_transaction_session_timeout', 'lock_timeout', 'statement_timeout']) s",
+        SQL_ROW};
     struct rows r;
     cr_assert_eq(sql_exec0(c, &SESSION, &r, &err), MEROS_OK);
     struct str s = rows_text(&r, 0, 0);
@@ -358,7 +378,8 @@ Test(statements, cancelling_from_another_thread_stops_the_statement)
     cr_assert_lt(clock_mono_ns() - start, INT64_C(5000000000));
     cr_assert_eq(sql_exec(c, &SLEEP, NULL, &err, P_NUM(0)), MEROS_OK);
     store_cancel(c);
-    cr_assert_eq(sql_exec(c, &SLEEP, NULL, &err, P_NUM(0)), MEROS_CANCELLED, "with nothing running, the next one");
+    cr_assert_eq(sql_exec(c, &SLEEP, NULL, &err, P_NUM(0)), MEROS_CANCELLED,
+                 "with nothing running, the next one");
     cr_assert_eq(sql_exec(c, &SLEEP, NULL, &err, P_NUM(0)), MEROS_OK);
 }
 

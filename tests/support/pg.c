@@ -1,6 +1,6 @@
-/* The server belongs to a guardian process, a grandchild of the test run that waits for the run's end (pidfd) and then
- * kills the server and removes its files: it cannot be forgotten, whatever happens to the run. Being no child of the run,
- * it is not in the way of a test runner that waits for its children. */
+/* The server belongs to a guardian process, a grandchild of the test run that waits for the run's end (pidfd)
+ * and then kills the server and removes its files: it cannot be forgotten, whatever happens to the run. Being
+ * no child of the run, it is not in the way of a test runner that waits for its children. */
 #include "pg.h"
 
 #include <fcntl.h>
@@ -76,17 +76,54 @@ static const char *make_server(const char *dir, const char *bin, const struct cl
     snprintf(initdb, sizeof initdb, "%s/initdb", bin);
     snprintf(postgres, sizeof postgres, "%s/postgres", bin);
 #define A(s) (char[]){s}
-    char *const make[] = {initdb, A("-D"), data, A("-U"), A("meros"), A("-E"), A("UTF8"), A("--locale=C.UTF-8"),
-                          A("--auth=trust"), A("--no-sync"), NULL};
+    char *const make[] = {initdb,
+                          A("-D"),
+                          data,
+                          A("-U"),
+                          A("meros"),
+                          A("-E"),
+                          A("UTF8"),
+                          A("--locale=C.UTF-8"),
+                          A("--auth=trust"),
+                          A("--no-sync"),
+                          NULL};
     if (run_program(u, make, log_fd, true) != 0) return "initdb failed";
     char socket[CLUSTER_PATH];
     snprintf(socket, sizeof socket, "%s", dir);
-    char *const start[] = {postgres, A("-D"), data, A("-k"), socket, A("-c"), A("listen_addresses="), A("-c"),
-                           A("unix_socket_permissions=0700"), A("-c"), A("port=5432"), A("-c"), A("fsync=off"), A("-c"),
-                           A("synchronous_commit=off"), A("-c"), A("full_page_writes=off"), A("-c"),
-                           A("wal_level=minimal"), A("-c"), A("max_wal_senders=0"), A("-c"), A("max_connections=200"),
-                           A("-c"), A("shared_buffers=128MB"), A("-c"), A("max_wal_size=2GB"), A("-c"),
-                           A("autovacuum=off"), A("-c"), A("jit=off"), A("-c"), A("timezone=UTC"), NULL};
+    char *const start[] = {postgres,
+                           A("-D"),
+                           data,
+                           A("-k"),
+                           socket,
+                           A("-c"),
+                           A("listen_addresses="),
+                           A("-c"),
+                           A("unix_socket_permissions=0700"),
+                           A("-c"),
+                           A("port=5432"),
+                           A("-c"),
+                           A("fsync=off"),
+                           A("-c"),
+                           A("synchronous_commit=off"),
+                           A("-c"),
+                           A("full_page_writes=off"),
+                           A("-c"),
+                           A("wal_level=minimal"),
+                           A("-c"),
+                           A("max_wal_senders=0"),
+                           A("-c"),
+                           A("max_connections=200"),
+                           A("-c"),
+                           A("shared_buffers=128MB"),
+                           A("-c"),
+                           A("max_wal_size=2GB"),
+                           A("-c"),
+                           A("autovacuum=off"),
+                           A("-c"),
+                           A("jit=off"),
+                           A("-c"),
+                           A("timezone=UTC"),
+                           NULL};
 #undef A
     pid_t pid = run_program(u, start, log_fd, false);
     for (int i = 0; i < 4000; i++) {
@@ -109,8 +146,8 @@ static void remove_server(const char *dir, const struct cluster_user *self, int 
     run_program(self, rm, log_fd, true);
 }
 
-__attribute__((noreturn)) static void guard(const char *dir, const char *bin, const struct cluster_user *u, int run_fd,
-                                            int tell)
+__attribute__((noreturn)) static void guard(const char *dir, const char *bin, const struct cluster_user *u,
+                                            int run_fd, int tell)
 {
     struct cluster_user self = *u;
     self.switch_to = false;
@@ -142,15 +179,19 @@ bool pg_server_start(void)
     int major, tell[2];
     if (getenv("MEROS_TEST_PG") != NULL) return true;
     if (find_binaries(0, bin, &major, &err) != MEROS_OK ||
-        (geteuid() == 0 ? user_by_name("postgres", &u, &err) : user_by_uid(geteuid(), false, &u, &err)) != MEROS_OK) {
+        (geteuid() == 0 ? user_by_name("postgres", &u, &err) : user_by_uid(geteuid(), false, &u, &err)) !=
+            MEROS_OK) {
         fprintf(stderr, "tests that need PostgreSQL are skipped: %s\n", err.detail);
         return false;
     }
     struct statvfs shm;
-    bool memory = statvfs("/dev/shm", &shm) == 0 && (long long)shm.f_bavail * (long long)shm.f_frsize > 2LL << 30;
-    snprintf(dir, sizeof dir, "%s/meros-test-XXXXXX", memory && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    bool memory =
+        statvfs("/dev/shm", &shm) == 0 && (long long)shm.f_bavail * (long long)shm.f_frsize > 2LL << 30;
+    snprintf(dir, sizeof dir, "%s/meros-test-XXXXXX",
+             memory && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     if (mkdtemp(dir) == NULL) die("no temporary folder");
-    if (u.switch_to && chown(dir, u.uid, u.gid) != 0) die("the temporary folder could not be given to %s", u.name);
+    if (u.switch_to && chown(dir, u.uid, u.gid) != 0)
+        die("the temporary folder could not be given to %s", u.name);
     int run_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
     if (run_fd < 0 || pipe(tell) != 0) die("no file descriptors");
     pid_t child = fork();
@@ -164,7 +205,8 @@ bool pg_server_start(void)
     close(run_fd);
     char answer[600] = "";
     size_t n = 0;
-    for (ssize_t got; n < sizeof answer - 1 && (got = read(tell[0], answer + n, sizeof answer - 1 - n)) > 0;) n += (size_t)got;
+    for (ssize_t got; n < sizeof answer - 1 && (got = read(tell[0], answer + n, sizeof answer - 1 - n)) > 0;)
+        n += (size_t)got;
     close(tell[0]);
     answer[n] = '\0';
     setenv("MEROS_TEST_PG_BIN", bin, 1);
@@ -210,7 +252,8 @@ static struct pg *make(const char *template)
     snprintf(db->name, sizeof db->name, "test_%d_%d", (int)getpid(), ++count);
     admin("create database %s template %s", db->name, template);
     server_url(dir, db->name, db->url, sizeof db->url);
-    if (store_open(&(struct store_config){.url = db->url}, &db->pool, &err) != MEROS_OK) die("%s", err.detail);
+    if (store_open(&(struct store_config){.url = db->url}, &db->pool, &err) != MEROS_OK)
+        die("%s", err.detail);
     return db;
 }
 
@@ -252,7 +295,8 @@ char *pg_text(struct pg *db, const char *sql)
 {
     PGconn *c = connect_to(db->url);
     PGresult *r = execute(c, sql);
-    if (PQntuples(r) != 1 || PQnfields(r) != 1) die("%d rows of %d columns from: %s", PQntuples(r), PQnfields(r), sql);
+    if (PQntuples(r) != 1 || PQnfields(r) != 1)
+        die("%d rows of %d columns from: %s", PQntuples(r), PQnfields(r), sql);
     char *out = strdup(PQgetisnull(r, 0, 0) ? "(null)" : PQgetvalue(r, 0, 0));
     PQclear(r);
     PQfinish(c);
@@ -284,7 +328,8 @@ char *pg_table(struct pg *db, const char *sql)
     FILE *f = open_memstream(&out, &n);
     for (int i = 0; i < PQntuples(r); i++)
         for (int k = 0; k < PQnfields(r); k++)
-            fprintf(f, "%s%s", PQgetisnull(r, i, k) ? "(null)" : PQgetvalue(r, i, k), k + 1 < PQnfields(r) ? "|" : "\n");
+            fprintf(f, "%s%s", PQgetisnull(r, i, k) ? "(null)" : PQgetvalue(r, i, k),
+                    k + 1 < PQnfields(r) ? "|" : "\n");
     fclose(f);
     PQclear(r);
     PQfinish(c);

@@ -54,7 +54,8 @@ Test(times, convert_to_postgresql_and_back)
     cr_assert_eq(time_to_pg(INT64_C(946684800000000)), 0);
     cr_assert_eq(time_from_pg(0), INT64_C(946684800000000));
     int64_t some[] = {0, -1, 1, INT64_C(1700000000123456), -PG_EPOCH, INT64_C(253402300799999999)};
-    for (size_t i = 0; i < sizeof some / sizeof some[0]; i++) cr_assert_eq(time_from_pg(time_to_pg(some[i])), some[i]);
+    for (size_t i = 0; i < sizeof some / sizeof some[0]; i++)
+        cr_assert_eq(time_from_pg(time_to_pg(some[i])), some[i]);
     cr_assert_eq(time_from_pg(INT64_MAX), INT64_MAX, "infinity is the end of time");
     cr_assert_neq(time_from_pg(INT64_MIN), TIME_NONE, "minus infinity is not null");
     cr_assert_eq(time_to_pg(INT64_MIN + 1), INT64_MIN, "no overflow");
