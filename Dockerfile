@@ -18,7 +18,7 @@ RUN make -j"$(nproc)" build/meros && strip --strip-debug build/release/meros
 FROM debian:12-slim
 COPY .ci/install .ci/packages /tmp/ci/
 RUN sh /tmp/ci/install run && rm -rf /tmp/ci /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --home-dir /var/lib/meros --no-create-home meros \
+    && useradd --uid 10001 --user-group --home-dir /var/lib/meros --no-create-home --shell /usr/sbin/nologin meros \
     && install -d -o meros -g meros -m 0711 /var/lib/meros
 COPY --from=build /src/build/release/meros /usr/local/bin/meros
 ENV MEROS_BIND=0.0.0.0 \
