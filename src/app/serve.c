@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "meros/api/api.h"
 #include "meros/base/clock.h"
@@ -242,6 +243,13 @@ static bool bring_up(struct app *a)
     return true;
 }
 
+/* As process 1 of a container we inherit what a killed PostgreSQL leaves behind. Programs that we wait for ourselves run
+ * on this thread too (cluster_tend), so none of them is taken away here. */
+static void reap_orphans(void)
+{
+    while (getpid() == 1 && waitpid(-1, NULL, WNOHANG) > 0) {}
+}
+
 static void *tend(void *arg)
 {
     struct app *a = arg;
@@ -249,6 +257,7 @@ static void *tend(void *arg)
     char said[ERR_DETAIL_MAX] = "";
     if (!bring_up(a)) return NULL;
     while (!rest(a, 1000)) {
+        reap_orphans();
         if (a->backend.svc.cluster == NULL) continue;
         if (cluster_tend(a->backend.svc.cluster, &err) == MEROS_OK) {
             said[0] = '\0';
