@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include "api_priv.h"
 
@@ -81,4 +82,25 @@ Test(routes, are_complete_and_each_is_there_once)
         }
     }
     cr_assert_gt(n, 10);
+}
+
+/* --- the contract and the table of routes name the same operations */
+
+struct embedded_file {
+    const char *name, *begin, *end;
+};
+extern const struct embedded_file api_files[];
+
+Test(routes, are_the_operations_of_the_contract)
+{
+    const struct embedded_file *f = api_files;
+    while (f->name != NULL && strcmp(f->name, "openapi.yaml") != 0)
+        f++;
+    cr_assert_not_null(f->name);
+    size_t n = (size_t)(f->end - f->begin);
+    for (const struct http_route *r = api_routes(); r->pattern != NULL; r++) {
+        char line[100];
+        int len = snprintf(line, sizeof line, "operationId: %s\n", r->name);
+        cr_assert_not_null(memmem(f->begin, n, line, (size_t)len), "%s is not in openapi.yaml", r->name);
+    }
 }
