@@ -17,9 +17,9 @@ create table models (
     name         text collate "C" not null,     -- of the segmentation
     version      bigint not null,               -- 1, 2, … within (kind, name)
     algorithm    text collate "C" not null,     -- 'kmeans', 'rfm'
-    params       jsonb not null,                -- as asked for, defaults filled in
-    features     jsonb not null,                -- names of what it looks at
-    metrics      jsonb not null,
+    params       json not null,                 -- as asked for, defaults filled in
+    features     json not null,                 -- names of what it looks at
+    metrics      json not null,  -- json: kept as written, in the order written
     seed         bigint not null,
     as_of        timestamptz,                   -- trained for a moment in the past; null: for its present
     evaluated_at timestamptz not null,          -- the moment its customers were judged at
@@ -49,7 +49,7 @@ create table segments (
     size          bigint not null,
     share         float8 not null,
     revenue_share float8,
-    profile       jsonb not null,               -- {"features": …, "distinguishing": …}
+    profile       json not null,                -- {"features": …, "distinguishing": …}
     primary key (model_no, position),
     unique (model_no, segment_id)
 );

@@ -85,17 +85,7 @@ static void write_summary(void *arg, const struct segmentation_view *s)
     struct listing *l = arg;
     if (l->n++ >= l->limit) return;
     l->last = s->model->model_no;
-    jsonw_begin_object(l->w);
-    write_head(l->w, s);
-    jsonw_key(l->w, "segments");
-    jsonw_begin_array(l->w);
-    for (size_t i = 0; i < s->n_segments; i++) {
-        jsonw_begin_object(l->w);
-        write_segment_head(l->w, &s->segments[i]);
-        jsonw_end_object(l->w);
-    }
-    jsonw_end_array(l->w);
-    jsonw_end_object(l->w);
+    write_full(l->w, s);
 }
 
 static enum meros_code list(struct http_request *req, struct meros_err *err)

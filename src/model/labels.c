@@ -97,6 +97,13 @@ static double median_of(const struct describe *d, int segment, int id)
     return NAN;
 }
 
+static double mean_of(const struct describe *d, int segment, int id)
+{
+    for (size_t j = 0; j < d->n_features; j++)
+        if (d->ids[j] == id) return d->segments[segment].features[j].mean;
+    return NAN;
+}
+
 static const char *when(const struct describe *d, int s)
 {
     const double recency = z_of(d, s, FEATURE_RECENCY);
@@ -111,6 +118,7 @@ static const char *who(const struct describe *d, int s)
 {
     const double orders = z_of(d, s, FEATURE_FREQUENCY), money = z_of(d, s, FEATURE_MONETARY);
     const double value = z_of(d, s, FEATURE_AVERAGE_ORDER_VALUE);
+    if (mean_of(d, s, FEATURE_RETURN_RATE) >= 0.5) return "customers who return most of it";
     if (d->segments[s].buyers_share < 0.5)
         return z_of(d, s, FEATURE_ENGAGEMENT) > 0 ? "visitors who have not bought yet" : "contacts who never bought";
     if (median_of(d, s, FEATURE_FREQUENCY) < 1.5)

@@ -414,6 +414,25 @@ static void write_k_table(const struct training *t, struct jsonw *w)
     jsonw_end_array(w);
 }
 
+/* How much of the variance of each feature (after its transform) lies between the segments: 0 tells nothing, 1 tells all. */
+static void write_importances(const struct training *t, struct jsonw *w)
+{
+    jsonw_key(w, "feature_importances");
+    jsonw_begin_array(w);
+    for (size_t j = 0; j < t->desc.n_features; j++) {
+        double between = 0;
+        for (int s = 0; s < t->desc.k; s++) {
+            const struct segment_summary *e = &t->desc.segments[s];
+            if (!isnan(e->features[j].z)) between += e->share * e->features[j].z * e->features[j].z;
+        }
+        jsonw_begin_object(w);
+        jsonw_kcstr(w, "feature", t->desc.names[j]);
+        jsonw_knum(w, "importance", fmin(1, between));
+        jsonw_end_object(w);
+    }
+    jsonw_end_array(w);
+}
+
 static void write_metrics(const struct training *t, struct jsonw *w)
 {
     const bool known = t->has_metrics;
@@ -432,6 +451,7 @@ static void write_metrics(const struct training *t, struct jsonw *w)
     jsonw_kint(w, "customers", (int64_t)t->data.n);
     jsonw_kint(w, "segments", segments);
     if (t->index != NULL) write_k_table(t, w);
+    write_importances(t, w);
     jsonw_end_object(w);
 }
 

@@ -3,15 +3,15 @@
 #include "store_priv.h"
 
 #define MODEL_COLUMNS                                                                                        \
-    "model_no, model_id, kind, name, version, algorithm, params, features, metrics, seed, as_of, evaluated_at, "  \
-    "trained_at, data_from, data_to, activated_at, rows, row_hash, checksum, build, job_id, "                \
+    "model_no, model_id, kind, name, version, algorithm, params::text, features::text, metrics::text, seed, as_of, "  \
+    "evaluated_at, trained_at, data_from, data_to, activated_at, rows, row_hash, checksum, build, job_id, "                \
     "length(artifact), active"
 
 static const struct sql INSERT = {
     "model_insert",
     "insert into models (model_id, kind, name, version, algorithm, params, features, metrics, seed, as_of, evaluated_at, "
     "trained_at, data_from, data_to, rows, row_hash, checksum, build, job_id, artifact) "
-    "select $1, $2, $3, coalesce(max(version), 0) + 1, $4, $5::text::jsonb, $6::text::jsonb, $7::text::jsonb, $8, $9, $10, "
+    "select $1, $2, $3, coalesce(max(version), 0) + 1, $4, $5::text::json, $6::text::json, $7::text::json, $8, $9, $10, "
     "$11, $12, $13, $14, $15, $16, $17, $18, $19 from models where kind = $2 and name = $3 "
     "returning model_no, version",
     SQL_ROW};

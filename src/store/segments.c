@@ -14,15 +14,18 @@ static const struct sql SET_NEXT = {
 
 static const struct sql COUNT_CUSTOMERS = {"segments_count_customers", "select count(*) from customers", SQL_ROW};
 
+static const struct sql CUSTOMER_NOS = {
+    "segments_customer_nos", "select customer_no from customers where customer_no > $1 order by customer_no limit $2", SQL_ROWS};
+
 static const struct sql SEGMENTS_DELETE = {"segments_delete", "delete from segments where model_no = $1", SQL_NOTHING};
 static const struct sql SEGMENT_INSERT = {
     "segment_insert",
     "insert into segments (model_no, position, segment_id, label, description, size, share, revenue_share, profile) "
-    "values ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb)",
+    "values ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::json)",
     SQL_NOTHING};
 static const struct sql SEGMENTS_READ = {
     "segments_read",
-    "select position, segment_id, label, description, size, share, revenue_share, profile from segments "
+    "select position, segment_id, label, description, size, share, revenue_share, profile::text from segments "
     "where model_no = $1 order by position",
     SQL_ROWS};
 static const struct sql EVALUATED = {
@@ -96,6 +99,17 @@ enum meros_code store_customers_count(struct store_conn *c, int64_t *out, struct
     enum meros_code rc = sql_exec0(c, &COUNT_CUSTOMERS, &r, err);
     if (rc != MEROS_OK) return rc;
     *out = rows_int(&r, 0, 0);
+    rows_done(&r);
+    return MEROS_OK;
+}
+
+enum meros_code store_customer_nos(struct store_conn *c, int64_t after, int64_t *out, size_t cap, size_t *out_n, struct meros_err *err)
+{
+    struct rows r;
+    enum meros_code rc = sql_exec(c, &CUSTOMER_NOS, &r, err, P_INT(after), P_INT((int64_t)cap));
+    if (rc != MEROS_OK) return rc;
+    for (size_t i = 0; i < r.n; i++) out[i] = rows_int(&r, i, 0);
+    *out_n = r.n;
     rows_done(&r);
     return MEROS_OK;
 }

@@ -17,6 +17,9 @@ enum meros_code store_segmentation_set_next(struct store_conn *c, int64_t no, in
 
 /* How many customers there are, for estimates before work. */
 enum meros_code store_customers_count(struct store_conn *c, int64_t *out, struct meros_err *err) MEROS_MUSTCHECK;
+/* Up to cap customer_nos after `after`, ascending: for going through everybody in batches. */
+enum meros_code store_customer_nos(struct store_conn *c, int64_t after, int64_t *out, size_t cap, size_t *out_n,
+                                   struct meros_err *err) MEROS_MUSTCHECK;
 
 typedef enum meros_code (*segment_row_fn)(void *arg, const struct segment_row *s, struct meros_err *err);
 /* Replaces the segments of a model. */
