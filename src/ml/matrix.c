@@ -1,10 +1,13 @@
 #include "meros/ml/matrix.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+
+#include "matrix_priv.h"
 
 enum { LARGE_PAGE = 2 << 20, LARGE = 8 << 20 };
 
@@ -26,9 +29,28 @@ enum meros_code ml_need_check(const struct ml_need *need, size_t budget, const c
                    (double)need->bytes / 1e6, (double)budget / 1e6);
 }
 
+/* Allocations until the one that a test wants to fail; negative: none. */
+static atomic_long fail_in = -1;
+static atomic_bool has_failed;
+
+bool ml_alloc_fail_at(long n)
+{
+    bool before = atomic_exchange(&has_failed, false);
+    atomic_store(&fail_in, n);
+    return before;
+}
+
+static bool fails_for_a_test(void)
+{
+    if (atomic_load_explicit(&fail_in, memory_order_relaxed) < 0 || atomic_fetch_sub(&fail_in, 1) != 0) return false;
+    atomic_store(&has_failed, true);
+    return true;
+}
+
 void *ml_alloc_raw(size_t count, size_t size)
 {
     size_t bytes;
+    if (fails_for_a_test()) return NULL;
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - LARGE_PAGE) return NULL;
     bytes = bytes == 0 ? 64 : (bytes + 63) / 64 * 64;
     /* Large arrays get large pages where the system lends them: a tenth of the page faults, and fewer TLB
