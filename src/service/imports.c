@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include "imports_priv.h"
 #include "meros/base/clock.h"
+#include "meros/base/counters.h"
 
 enum {
     BATCH_ROWS = 64 << 10,        /* rows given to the database at once */
@@ -127,6 +128,27 @@ static enum meros_code check_options(struct importing *x, struct meros_err *err)
     return import_parse_map(x, err);
 }
 
+static struct metric_family rows_family = {
+    .name = "meros_import_rows_total", .help = "Rows of imports by dataset and what became of them.", .kind = METRIC_COUNTER,
+    .labels = {"dataset", "outcome"}};
+static struct metric_family imports_family = {
+    .name = "meros_imports_total", .help = "Imports by dataset and whether they landed.", .kind = METRIC_COUNTER,
+    .labels = {"dataset", "outcome"}};
+
+static void count(const struct import_options *o, const struct import_result *r, enum meros_code rc)
+{
+    static const char *const names[] = {[DATASET_CUSTOMERS] = "customers", [DATASET_PRODUCTS] = "products",
+                                        [DATASET_ORDERS] = "orders", [DATASET_EVENTS] = "events"};
+    const struct {
+        const char *outcome;
+        int64_t n;
+    } parts[] = {{"inserted", r->inserted}, {"updated", r->updated}, {"duplicate", r->duplicates}, {"rejected", r->rejected}};
+    const char *name = names[o->dataset];
+    metric_add(metric(&imports_family, (const char *const[]){name, rc == MEROS_OK ? "landed" : "failed"}), 1);
+    for (size_t i = 0; i < 4 && rc == MEROS_OK; i++)
+        metric_add(metric(&rows_family, (const char *const[]){name, parts[i].outcome}), (double)parts[i].n);
+}
+
 enum meros_code service_import(struct service *s, const struct import_options *options, codec_read_fn read, void *read_arg,
                                import_progress_fn progress, void *progress_arg, struct import_result *out, struct meros_err *err)
 {
@@ -152,5 +174,6 @@ enum meros_code service_import(struct service *s, const struct import_options *o
     arena_done(&x.memory);
     arena_done(&x.row_memory);
     out->seconds = (double)(clock_mono_ns() - started) / 1e9;
+    count(options, out, rc);
     return rc;
 }

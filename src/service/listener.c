@@ -292,7 +292,7 @@ void health_now(struct service *svc, struct health *out)
     *out = (struct health){0};
     if (answered == INT64_MIN)
         return;
-    out->database = clock_mono_ns() - answered <= HEALTHY_FOR_S * NS;
+    out->database = clock_mono_ns() - answered <= HEALTHY_FOR_S * NS && store_available(svc->store);
     out->schema_current = l->schema_current;
     out->schema_version = l->schema_version;
 }

@@ -23,7 +23,7 @@ void listener_stop(struct service *svc); /* joins; callable when never started *
 void listener_free(struct service *svc);
 
 struct health {
-    bool database;       /* it answered within the last three seconds */
+    bool database;       /* it answered within the last three seconds, and no connection has failed since */
     bool schema_current; /* as far as last seen */
     int schema_version;
 };
