@@ -180,9 +180,9 @@ CREATE TABLE public.models (
     name text NOT NULL COLLATE pg_catalog."C",
     version bigint NOT NULL,
     algorithm text NOT NULL COLLATE pg_catalog."C",
-    params jsonb NOT NULL,
-    features jsonb NOT NULL,
-    metrics jsonb NOT NULL,
+    params json NOT NULL,
+    features json NOT NULL,
+    metrics json NOT NULL,
     seed bigint NOT NULL,
     as_of timestamp with time zone,
     evaluated_at timestamp with time zone NOT NULL,
@@ -300,7 +300,7 @@ CREATE TABLE public.segments (
     size bigint NOT NULL,
     share double precision NOT NULL,
     revenue_share double precision,
-    profile jsonb NOT NULL
+    profile json NOT NULL
 );
 
 ALTER TABLE ONLY public.api_keys
