@@ -142,7 +142,7 @@ void reply_problem(struct http_request *r, const struct meros_err *err)
 
 static void log_failure(const struct http_request *r, const struct meros_err *err)
 {
-    if (meros_code_status(err->code) < 500 || err->code == MEROS_UNAVAILABLE) return;
+    if (meros_code_status(err->code) < 500 || err->code == MEROS_UNAVAILABLE || err->code == MEROS_NOT_IMPLEMENTED) return;
     log_error("http.failed", KV("request", r->id), KV("route", r->route != NULL ? r->route->name : "unmatched"),
               KV("problem", meros_code_slug(err->code)), KV("detail", err->detail), KV("sqlstate", err->sqlstate));
 }
@@ -224,9 +224,10 @@ static bool to_compress(const struct http_request *r)
 static void compress(struct http_request *r)
 {
     struct buf b;
-    buf_init(&b, r->reply.n); /* larger than the plain text is of no use */
+    buf_init(&b, r->reply.n + r->reply.n / 512 + 1024); /* zlib asks for room for the worst case */
     size_t n = 0;
-    char *bytes = gzip_all(r->reply.bytes, r->reply.n, GZIP_LEVEL, &b) ? buf_take(&b, &n) : NULL;
+    bool smaller = gzip_all(r->reply.bytes, r->reply.n, GZIP_LEVEL, &b) && b.len < r->reply.n;
+    char *bytes = smaller ? buf_take(&b, &n) : NULL;
     buf_done(&b);
     if (bytes == NULL) return;
     set_body(r, r->reply.status, r->reply.content_type, bytes, n, false);
