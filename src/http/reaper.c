@@ -101,7 +101,10 @@ static void check_sending(const struct http_config *cf, struct conn *c, struct h
     int64_t idle_max = (int64_t)cf->body_idle_timeout_s * 1000;
     bool slow = st == NULL && now - since > idle_max &&
                 acked - c->base_bytes < (uint64_t)((now - since) / 1000) * FLOOR_BYTES_PER_S;
-    if (now - c->seen_ms > idle_max || slow) cut(c, "slow reader");
+    if (now - c->seen_ms <= idle_max && !slow) return;
+    /* What the kernel still holds for this reader, often megabytes, is dropped with the connection. */
+    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
+    cut(c, "slow reader");
 }
 
 static void check(const struct http_config *cf, struct conn *c, int64_t now)

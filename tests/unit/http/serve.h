@@ -16,6 +16,7 @@ extern struct http_request *serve_kept[512];
 
 /* A blocking socket with a 5 s time-out, connected to 127.0.0.1. */
 int dial(int port);
+int try_dial(int port); /* -1 where dial() fails the test */
 void send_all(int fd, const char *p, size_t n);
 void send_text(int fd, const char *s);
 /* Reads one answer: status line, headers and the body that Content-Length or chunks announce (none with head_only).
