@@ -368,7 +368,7 @@ static bool read_chunks(int fd, struct answer *a)
 
 const char *answer_header(const struct answer *a, const char *name)
 {
-    static char value[1024];
+    static _Thread_local char value[1024]; /* loaders read answers in many threads */
     size_t n = strlen(name);
     for (const char *at = a->head; at != NULL; at = strchr(at, '\n')) {
         if (*at == '\n') at++;
