@@ -7,8 +7,10 @@
 
 #include "meros/base/thread.h"
 
-/* One job at a time: parallel_for publishes it under `lock` and raises `round`; helpers that see a new round
- * take parts off `next` until none is left; the last helper to leave wakes the caller. */
+/* One job at a time: parallel_for publishes it under `lock`; helpers that wake while it is open join it and
+ * take parts off `next` until none is left. The caller works too, closes the job when no part is left and
+ * waits only for helpers that joined: one that the system had no core for does not hold the others up, and
+ * finds the job closed when it wakes. */
 struct ml_pool {
     /* Immutable once made */
     int threads; /* helpers + the caller */
@@ -19,9 +21,10 @@ struct ml_pool {
 
     pthread_mutex_t lock; /* guards all below except next */
     pthread_cond_t work, done;
-    unsigned long round;
-    int active;  /* helpers that have not finished this round */
-    int started; /* for giving helpers their numbers */
+    unsigned long round; /* counts jobs */
+    bool open;           /* parts of this one may be left */
+    int active;          /* helpers that joined it and have not left */
+    int started;         /* for giving helpers their numbers */
     bool stop;
     void (*fn)(void *arg, size_t part, int worker);
     void *arg;
@@ -46,9 +49,10 @@ static void *helper_main(void *arg)
     int worker = ++p->started;
     unsigned long seen = 0;
     for (;;) {
-        while (p->round == seen && !p->stop) pthread_cond_wait(&p->work, &p->lock);
+        while (!(p->open && p->round != seen) && !p->stop) pthread_cond_wait(&p->work, &p->lock);
         if (p->stop) break;
         seen = p->round;
+        p->active++;
         void (*fn)(void *, size_t, int) = p->fn;
         void *fn_arg = p->arg;
         size_t parts = p->parts;
@@ -122,17 +126,16 @@ void parallel_for(struct ml_pool *p, size_t parts, void (*fn)(void *arg, size_t 
     p->fn = fn;
     p->arg = arg;
     p->parts = parts;
-    p->active = p->n_helpers;
-    atomic_store_explicit(&p->next, 0, memory_order_relaxed);
+    p->open = true;
     p->round++;
+    atomic_store_explicit(&p->next, 0, memory_order_relaxed); /* nobody reads it between jobs */
     pthread_cond_broadcast(&p->work);
     pthread_mutex_unlock(&p->lock);
 
     take_parts(p, fn, arg, parts, 0);
 
-    /* All helpers must have left the round, not only all parts be taken: a late one would meet the next job's
-     * counter. */
     pthread_mutex_lock(&p->lock);
+    p->open = false;
     while (p->active > 0) pthread_cond_wait(&p->done, &p->lock);
     pthread_mutex_unlock(&p->lock);
     pthread_mutex_unlock(&p->busy);
