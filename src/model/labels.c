@@ -118,9 +118,10 @@ static const char *who(const struct describe *d, int s)
 {
     const double orders = z_of(d, s, FEATURE_FREQUENCY), money = z_of(d, s, FEATURE_MONETARY);
     const double value = z_of(d, s, FEATURE_AVERAGE_ORDER_VALUE);
-    if (mean_of(d, s, FEATURE_RETURN_RATE) >= 0.5) return "customers who return most of it";
     if (d->segments[s].buyers_share < 0.5)
         return z_of(d, s, FEATURE_ENGAGEMENT) > 0 ? "visitors who have not bought yet" : "contacts who never bought";
+    /* after the question of who bought: the rate is known only of those who did */
+    if (mean_of(d, s, FEATURE_RETURN_RATE) >= 0.5) return "customers who return most of it";
     if (median_of(d, s, FEATURE_FREQUENCY) < 1.5)
         return value >= 0.5 ? "one-time big spenders" : value <= -0.5 ? "one-time small buyers" : "one-time buyers";
     if (orders >= 0.7) return money >= 0.7 ? "loyal big spenders" : "loyal customers";
