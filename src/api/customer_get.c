@@ -19,11 +19,9 @@ static enum meros_code get(struct http_request *req, struct meros_err *err)
     ask->done = answered;
     ask->arg = req;
     http_defer(req);
-    struct meros_err refused = MEROS_ERR_INIT;
-    enum meros_code rc = serving_ask(api_service(req), ask, &refused);
+    enum meros_code rc = serving_ask(api_service(req), ask, err);
     /* Deferred already: a refusal is delivered as any other answer is. */
-    if (rc != MEROS_OK) http_complete(req, rc, &refused);
-    (void)err;
+    if (rc != MEROS_OK) http_complete(req, rc, err);
     return MEROS_OK;
 }
 

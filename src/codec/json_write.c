@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void jsonw_init(struct jsonw *w, struct buf *out)
 {
@@ -48,14 +49,30 @@ void jsonw_end_array(struct jsonw *w)
     close_with(w, ']');
 }
 
+static bool plain(unsigned char c)
+{
+    return c >= 0x20 && c != '"' && c != '\\' && c != 0x7F;
+}
+
 static void quoted(struct buf *b, struct str s)
 {
     static const char hex[] = "0123456789abcdef";
+    size_t start = 0, i = 0;
+    while (i < s.n && plain((unsigned char)s.p[i])) i++;
+    if (i == s.n) { /* as nearly all are: in one piece */
+        char *to = buf_reserve(b, s.n + 2);
+        if (to == NULL) return;
+        to[0] = '"';
+        if (s.n > 0) memcpy(to + 1, s.p, s.n);
+        to[s.n + 1] = '"';
+        to[s.n + 2] = '\0';
+        b->len += s.n + 2;
+        return;
+    }
     buf_char(b, '"');
-    size_t start = 0;
-    for (size_t i = 0; i < s.n; i++) {
+    for (; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
-        if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7F) continue;
+        if (plain(c)) continue;
         buf_append(b, s.p + start, i - start);
         start = i + 1;
         char e[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
@@ -113,10 +130,38 @@ void jsonw_int(struct jsonw *w, int64_t v)
     buf_append(w->out, digits + i, sizeof digits - i);
 }
 
+/* v as a decimal of at most 15 digits with up to six after the point, where it is one: amounts, days and rates are, and
+ * printf takes ten times as long. r / 10^k is correctly rounded, so equality says that the text reads back as v, and the
+ * least k gives the shortest. 0 if v is no such number. */
+static size_t short_decimal(double v, char out[32])
+{
+    static const double powers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6};
+    const double a = fabs(v);
+    if (!(a >= 1e-4 && a < 1e9)) return 0;
+    for (int k = 1; k <= 6; k++) {
+        const double r = rint(a * powers[k]);
+        if (r / powers[k] != a) continue;
+        uint64_t u = (uint64_t)r;
+        char digits[24];
+        size_t i = sizeof digits;
+        for (int n = 0; n < k; n++, u /= 10) digits[--i] = (char)('0' + u % 10);
+        digits[--i] = '.';
+        do digits[--i] = (char)('0' + u % 10);
+        while ((u /= 10) > 0);
+        if (v < 0) digits[--i] = '-';
+        memcpy(out, digits + i, sizeof digits - i);
+        out[sizeof digits - i] = '\0';
+        return sizeof digits - i;
+    }
+    return 0;
+}
+
 size_t json_number_text(double v, char out[32])
 {
     if (!isfinite(v)) return (size_t)snprintf(out, 32, "null");
     if (v == rint(v) && fabs(v) < 1e15) return (size_t)snprintf(out, 32, "%lld", (long long)v);
+    const size_t quick = short_decimal(v, out);
+    if (quick > 0) return quick;
     int n = 0;
     for (int digits = 15; digits <= 17; digits++) {
         n = snprintf(out, 32, "%.*g", digits, v);

@@ -22,7 +22,7 @@
 #include "meros/store/store.h"
 #include "serving_priv.h"
 
-enum { READERS = 2, MODELS_MAX = 1000, ANSWER_MAX = 4 << 20, WATCH_MS = 250, STATEMENT_MS = 4000 };
+enum { READERS = 2, MODELS_MAX = 1000, ANSWER_MAX = 4 << 20, ANSWER_USUAL = 2000, WATCH_MS = 250, STATEMENT_MS = 4000 };
 
 struct batch {
     /* Under the lock. */
@@ -249,7 +249,7 @@ static void run_batch(struct reader *r, size_t n)
 {
     struct model_serving *v = r->serving;
     struct batch *b = &r->batch;
-    struct meros_err err = MEROS_ERR_INIT;
+    struct meros_err err = MEROS_ERR_INIT, one = MEROS_ERR_INIT; /* one: of a single answer */
     struct fetched f = {.models = snapshot_acquire(v->models), .now = clock_now()};
     for (size_t i = 0; i < f.models->n_models; i++) f.attributes |= segment_model_needs_attributes(f.models->models[i].model);
     enum meros_code rc = fetch(r, n, &f, &err);
@@ -265,10 +265,11 @@ static void run_batch(struct reader *r, size_t n)
             continue;
         }
         struct buf json;
-        struct meros_err one = MEROS_ERR_INIT;
         buf_init(&json, ANSWER_MAX);
+        (void)buf_reserve(&json, ANSWER_USUAL);
         enum meros_code answered = answer(r, &f, i, &json, &one);
         b->asks[i]->done(b->asks[i], answered, &json, &one);
+        if (answered != MEROS_OK) err_clear(&one); /* it is large: cleared only where it was used */
         buf_done(&json);
     }
     metric_observe(metric(&batches, NULL), (double)n);

@@ -1,0 +1,98 @@
+#!/bin/sh
+# GET /v1/customers/{id} (reads the database, judges with two models) against a bare libmicrohttpd that answers a constant
+# of the same size, both with keep-alive, interleaved, the best of several rounds each. Prints what the time went to.
+command -v wrk >/dev/null || { echo "customer_get: skipped: wrk is not installed (Debian: wrk)"; exit 77; }
+[ -x build/bare_mhd ] || { echo "customer_get: skipped: build/bare_mhd is not there: run make bench"; exit 77; }
+dir=$(mktemp -d) || exit 2
+chmod 755 "$dir"
+key=bench-$(od -An -N12 -tx1 /dev/urandom | tr -d ' \n')
+port=$((20000 + $$ % 20000)) bare_port=$((20001 + $$ % 20000)) meros= bare=
+stop() {
+    [ -n "$bare" ] && kill "$bare" 2>/dev/null
+    [ -n "$meros" ] && kill "$meros" 2>/dev/null && wait "$meros" 2>/dev/null
+    rm -rf "$dir"
+}
+trap stop EXIT
+trap 'exit 2' INT TERM
+fail() { echo "customer_get: $*" >&2; tail -3 "$dir/log" >&2; exit 1; }
+base=http://127.0.0.1:$port auth="Authorization: Bearer $key"
+
+MEROS_BOOTSTRAP_KEY=$key MEROS_DATA_DIR=$dir/var MEROS_PORT=$port MEROS_ACCESS_LOG=false build/meros serve 2>"$dir/log" &
+meros=$!
+n=0
+until curl -sf "$base/readyz" >/dev/null 2>&1; do
+    n=$((n + 1))
+    [ $n -lt 300 ] && kill -0 $meros 2>/dev/null || fail "the service did not become ready"
+    sleep 0.1
+done
+
+# Customer i has 1 + i % 9 orders of 2 lines; the answers are checked against that.
+[ "${FULL:-0}" = 1 ] && customers=200000 || customers=10000
+awk -v n=$customers 'BEGIN {
+    print "order_id,customer_id,ordered_at,product_id,quantity,unit_price"
+    for (i = 1; i <= n; i++) for (j = 0; j <= i % 9; j++) for (l = 0; l < 2; l++)
+        printf "o%d-%d,c%d,2025-%02d-%02d,p%d,%d,%d.5\n", i, j, i, 1 + (i + j) % 12, 1 + (i * 7 + j) % 28, (i * 3 + l) % 500, 1 + i % 4, 3 + i % 40
+}' | curl -sf -H "$auth" -H 'Content-Type: text/csv' --data-binary @- "$base/v1/imports/orders" >/dev/null || fail "the import failed"
+for params in '"k":5,"as_of":"2026-01-01"' '"name":"rfm","method":"rfm","as_of":"2026-01-01"'; do
+    job=$(curl -sf -H "$auth" -H 'Content-Type: application/json' -d "{\"kind\":\"train.segments\",\"params\":{$params}}" "$base/v1/jobs" |
+        sed 's/.*"id":"\(job_[0-9a-f]*\)".*/\1/')
+    n=0
+    until curl -sf -H "$auth" "$base/v1/jobs/$job" | grep -q '"state":"succeeded"'; do
+        n=$((n + 1))
+        [ $n -lt 1200 ] || fail "the training did not succeed"
+        sleep 0.1
+    done
+done
+
+answer=ok
+for i in 1 8 9 4321; do
+    curl -sf -H "$auth" "$base/v1/customers/c$i" >"$dir/answer" || fail "customer c$i was not answered"
+    grep -q "\"orders\":$((1 + i % 9))," "$dir/answer" && grep -q '"behaviour":{"id":"s' "$dir/answer" && grep -q '"rfm":{"id":' "$dir/answer" || answer=FAILED
+done
+bytes=$(wc -c <"$dir/answer")
+PORT=$bare_port BYTES=$bytes build/bare_mhd >/dev/null 2>&1 &
+bare=$!
+n=0
+until curl -sf "http://127.0.0.1:$bare_port/" >/dev/null 2>&1; do
+    n=$((n + 1))
+    [ $n -lt 50 ] || fail "bare_mhd did not start"
+    sleep 0.1
+done
+
+# Requests formatted before the clock runs, so that wrk does the same work for both.
+cat >"$dir/get.lua" <<'LUA'
+local requests, i = {}, 0
+function init(args)
+    for c = 1, 2000 do requests[c] = wrk.format("GET", args[1] .. (args[1] == "/" and "" or c)) end
+end
+function request()
+    i = i % 2000 + 1
+    return requests[i]
+end
+LUA
+cpu() { for p in "$@"; do cat "/proc/$p/stat" 2>/dev/null; done | awk '{ s += $14 + $15 } END { print s + 0 }'; }
+postmaster=$(find "$dir/var" -name postmaster.pid -exec head -1 {} + | head -1)
+measure() { # url path -> requests per second; -> $dir/wrk
+    wrk -t1 -c128 -d"${seconds}s" --latency -s "$dir/get.lua" -H "$auth" "$1" -- "$2" >"$dir/wrk" 2>&1
+    grep -q 'Non-2xx' "$dir/wrk" && answer=FAILED
+    sed -n 's/^Requests\/sec: *//p' "$dir/wrk"
+}
+seconds=1
+measure "$base" /v1/customers/c >/dev/null # warm
+seconds=3 ours=0 peer=0
+for round in 1 2 3; do
+    b=$(measure "http://127.0.0.1:$bare_port" /)
+    m0=$(cpu $meros) p0=$(cpu $(pgrep -P "$postmaster"))
+    o=$(measure "$base" /v1/customers/c)
+    m1=$(cpu $meros) p1=$(cpu $(pgrep -P "$postmaster"))
+    peer=$(echo "$peer $b" | awk '{ print ($2 > $1) ? $2 : $1 }')
+    if [ "$(echo "$o $ours" | awk '{ print ($1 > $2) }')" = 1 ]; then
+        ours=$o
+        split=$(echo "$((m1 - m0)) $((p1 - p0)) $o $seconds $(getconf CLK_TCK) $(getconf _NPROCESSORS_ONLN)" | awk '{
+            n = $3 * $4; printf "CPU us a request: meros %.1f, PostgreSQL %.1f; %.0f%% of %d cores busy with both", $1 / $5 / n * 1e6, $2 / $5 / n * 1e6, 100 * ($1 + $2) / $5 / $4 / $6, $6 }')
+        p99=$(sed -n 's/^ *99% *//p' "$dir/wrk")
+    fi
+done
+echo "$ours $peer $answer" | awk '{ printf "%-30s %12.0f/s %12.0f/s %8.2f  %-7s %s\n", "customer_get", $1, $2, $1 / $2, $3, "ours/peer >= 0.20" }'
+echo "  bound by CPU: $split, the rest wrk's; p99 $p99; $customers customers, answers of $bytes bytes"
+[ "$answer" = ok ]
