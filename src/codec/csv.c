@@ -228,7 +228,11 @@ enum meros_code csv_next(struct csv_reader *r, struct csv_record *out, bool *mor
         look(r, &l);
         if (l.found == LOOK_MORE || l.length > RECORD_MAX) {
             if (l.found == LOOK_MORE && !r->w.eof && r->w.end - r->w.at <= RECORD_MAX) {
-                if ((rc = window_more(&r->w, err)) != MEROS_OK) return rc;
+                /* twice as much before looking again: looking costs what the window holds, however small the pieces come */
+                for (size_t want = 2 * (r->w.end - r->w.at); !r->w.eof && r->w.end - r->w.at <= RECORD_MAX;) {
+                    if ((rc = window_more(&r->w, err)) != MEROS_OK) return rc;
+                    if (r->w.end - r->w.at >= want) break;
+                }
                 continue;
             }
             *more = true;

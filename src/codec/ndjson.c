@@ -203,7 +203,7 @@ static bool value(struct scan *s, int depth, enum json_kind *kind)
     bool object = *s->p == '{';
     char close = object ? '}' : ']';
     *kind = object ? JSON_KIND_OBJECT : JSON_KIND_ARRAY;
-    if (depth >= JSON_DEPTH_MAX) return fault(s, "The value is nested too deep.");
+    if (depth > JSON_DEPTH_MAX) return fault(s, "The value is nested too deep.");
     s->p++;
     blanks(s);
     if (s->p < s->end && *s->p == close) {
