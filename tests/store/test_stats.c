@@ -1,0 +1,244 @@
+/* Statistics kept by imports equal statistics recomputed from the raw rows, whatever comes in whatever order. */
+#include "import_support.h"
+#include <math.h>
+#include "meros/service/customers.h"
+
+enum { CUSTOMERS = 12, STEPS = 32, SEEDS = 3, FILES = STEPS };
+
+struct random {
+    uint64_t state;
+};
+
+static unsigned below(struct random *r, unsigned n)
+{
+    r->state = r->state * 6364136223846793005ull + 1442695040888963407ull;
+    return (unsigned)(r->state >> 33) % n;
+}
+
+/* A file of order lines: orders in any order, scattered, with returns, moves between customers, line_ids, bad rows. */
+static void make_orders(struct random *r, struct buf *b)
+{
+    buf_str(b, "order_id,customer_id,ordered_at,product_id,quantity,unit_price,amount,line_id\n");
+    for (unsigned n = 1 + below(r, 30); n > 0; n--) {
+        unsigned order = below(r, 40), customer = below(r, 6) > 0 ? order % CUSTOMERS : below(r, CUSTOMERS);
+        unsigned lines = 1 + below(r, 4);
+        for (; lines > 0; lines--) {
+            buf_printf(b, "o%u,c%u,2024-%02u-%02u %02u:00,", order, customer, 1 + below(r, 12), 1 + below(r, 28), below(r, 24));
+            if (below(r, 8) == 0) buf_str(b, ",,");
+            else buf_printf(b, "p%u,%d,", below(r, 9), (int)below(r, 8) - 2);
+            if (below(r, 4) == 0) buf_printf(b, ",%d.%02u,", (int)below(r, 50) - 10, below(r, 100));
+            else buf_printf(b, "%u.%02u,,", below(r, 50), below(r, 100));
+            if (below(r, 3) == 0) buf_printf(b, "l%u", below(r, 5));
+            buf_char(b, '\n');
+        }
+        if (below(r, 10) == 0) buf_printf(b, "o%u,c%u,never,,,,,\n", order, customer);
+    }
+}
+
+static void make_events(struct random *r, struct buf *b)
+{
+    static const char *const types[] = {"product_viewed", "product_added", "searched", "odd_thing", "page_viewed"};
+    for (unsigned n = 1 + below(r, 60); n > 0; n--) {
+        buf_printf(b, "{\"customer_id\":\"c%u\",\"type\":\"%s\",\"occurred_at\":\"20%02u-%02u-%02uT%02u:00:00Z\"", below(r, CUSTOMERS),
+                   types[below(r, 5)], 22 + below(r, 3), 1 + below(r, 12), 1 + below(r, 28), below(r, 24));
+        if (below(r, 3) > 0) buf_printf(b, ",\"event_id\":\"e%u\"", below(r, 100));
+        if (below(r, 2) == 0) buf_printf(b, ",\"product_id\":\"p%u\",\"value\":%u.5", below(r, 9), below(r, 9));
+        buf_str(b, "}\n");
+    }
+}
+
+struct seen {
+    struct store_conn *live;
+    struct arena memory;
+    size_t n;
+};
+
+static bool near(double a, double b)
+{
+    return fabs(a - b) <= 1e-9 * fmax(fabs(a), fabs(b));
+}
+
+static enum meros_code compare(void *arg, const struct customer_state *raw, struct meros_err *err)
+{
+    struct seen *x = arg;
+    struct customer_state now;
+    const struct customer_stats *a = &raw->stats, *b = &now.stats;
+    const char *id = arena_strndup(&x->memory, raw->customer_id.p, raw->customer_id.n);
+    cr_assert_eq(store_stats_live(x->live, &raw->customer_id, 1, &x->memory, &now, err), MEROS_OK, "%s", err->detail);
+    cr_assert(now.known && b->customer_no == a->customer_no && str_eq(now.customer_id, raw->customer_id), "%s", id);
+    cr_assert(str_eq(now.attributes, raw->attributes) && str_eq(now.consent, raw->consent) && now.created_at == raw->created_at);
+    cr_assert(a->created_at == b->created_at && a->last_seen_at == b->last_seen_at, "%s: seen", id);
+    cr_assert(a->first_order_at == b->first_order_at && a->last_order_at == b->last_order_at, "%s: order times", id);
+    cr_assert(a->orders == b->orders && a->returns == b->returns && a->lines == b->lines && a->products == b->products,
+              "%s: %lld/%lld orders, %lld/%lld returns, %lld/%lld lines, %lld/%lld products", id, (long long)a->orders,
+              (long long)b->orders, (long long)a->returns, (long long)b->returns, (long long)a->lines, (long long)b->lines,
+              (long long)a->products, (long long)b->products);
+    cr_assert(a->units == b->units && a->revenue == b->revenue && a->gross_revenue == b->gross_revenue &&
+                  a->returned_amount == b->returned_amount, "%s: sums", id);
+    for (int k = 0; k < EVENT_KIND_COUNT; k++) {
+        cr_assert(a->events[k].count == b->events[k].count && a->events[k].decayed_at == b->events[k].decayed_at, "%s: events", id);
+        cr_assert(near(a->events[k].decayed, b->events[k].decayed), "%s: %.17g is not %.17g", id, a->events[k].decayed, b->events[k].decayed);
+    }
+    x->n++;
+    return MEROS_OK;
+}
+
+/* Orders' sums follow from their lines by a query that shares nothing with the import. */
+#define ODD_ORDERS                                                                                           \
+    "select count(*) from orders o full join (select customer_no, order_no, min(ordered_at) as at, sum(amount) as net, "        \
+    "  sum(greatest(amount, 0)) as gross, sum(-least(amount, 0)) as back, sum(greatest(coalesce(quantity, 0), 0)) as units, "    \
+    "  count(*) filter (where quantity > 0) as n, case when count(quantity) > 0 then bool_or(coalesce(quantity > 0, false)) "    \
+    "  else sum(amount) > 0 end as bought from order_lines group by 1, 2) l using (customer_no, order_no) "  \
+    "where (o.ordered_at, o.revenue, o.gross_revenue, o.returned_amount, o.units, o.lines, o.purchase) "     \
+    "is distinct from (l.at, l.net, l.gross, l.back, l.units, l.n, l.bought)"
+#define ODD_IDS                                                                                              \
+    "select count(*) from order_ids i full join orders o using (order_id) "                                  \
+    "where i.order_no is distinct from o.order_no or i.customer_no is distinct from o.customer_no"
+
+static void check(struct shop *s)
+{
+    struct seen x = {0};
+    struct store_conn *c = pg_conn(s->db);
+    x.live = pg_conn(s->db);
+    arena_init(&x.memory, 16 << 20);
+    cr_assert_eq(store_begin_snapshot(c, &s->err), MEROS_OK);
+    cr_assert_eq(store_stats_asof(c, TIME_NONE, compare, &x, &s->err), MEROS_OK, "%s", s->err.detail);
+    store_rollback(c);
+    cr_assert_eq((long long)x.n, pg_int(s->db, "select count(*) from customers"));
+    cr_assert_eq(pg_int(s->db, ODD_ORDERS), 0);
+    cr_assert_eq(pg_int(s->db, ODD_IDS), 0);
+    arena_done(&x.memory);
+    store_release(s->db->pool, c);
+    store_release(s->db->pool, x.live);
+    s->db->n_conns -= 2;
+}
+
+static void erase_somebody(struct shop *s, struct random *r)
+{
+    char id[8];
+    struct erasure e;
+    snprintf(id, sizeof id, "c%u", below(r, CUSTOMERS));
+    enum meros_code rc = service_erase_customer(&s->svc, str_of(id), &e, &s->err);
+    cr_assert(rc == MEROS_OK || rc == MEROS_NOT_FOUND, "%s", s->err.detail);
+    char query[300];
+    snprintf(query, sizeof query,
+             "select (select count(*) from events where customer_no = %lld) + (select count(*) from orders where customer_no = %lld) + "
+             "(select count(*) from order_lines where customer_no = %lld) + (select count(*) from order_ids where customer_no = %lld)",
+             (long long)e.customer_no, (long long)e.customer_no, (long long)e.customer_no, (long long)e.customer_no);
+    cr_assert_eq(pg_int(s->db, query), 0);
+}
+
+static void run(uint64_t seed)
+{
+    struct random r = {seed * 7919 + 1};
+    struct shop s;
+    struct buf files[FILES];
+    bool events[FILES];
+    int n = 0;
+    shop_open(&s);
+    for (int step = 0; step < STEPS; step++) {
+        unsigned what = below(&r, 10);
+        int file = n;
+        if (what == 0) {
+            erase_somebody(&s, &r);
+        } else {
+            if (what < 3 && n > 0) {
+                file = (int)below(&r, (unsigned)n); /* an old file again: after others came, also changes back */
+            } else {
+                buf_init(&files[n], 1 << 20);
+                events[n] = what >= 7;
+                (events[n] ? make_events : make_orders)(&r, &files[n]);
+                n++;
+            }
+            struct import_options o = {.dataset = events[file] ? DATASET_EVENTS : DATASET_ORDERS,
+                                       .format = events[file] ? IMPORT_NDJSON : IMPORT_CSV};
+            shop_import(&s, o, files[file].data);
+            shop_import(&s, o, files[file].data);
+            cr_assert_eq(s.result.inserted + s.result.updated, 0, "seed %llu step %d: replayed at once, %lld inserted, %lld updated",
+                         (unsigned long long)seed, step, (long long)s.result.inserted, (long long)s.result.updated);
+        }
+        if (step % 4 == 3) check(&s);
+    }
+    for (int k = 0; k < n; k++) buf_done(&files[k]);
+    shop_close(&s);
+}
+
+Test(stats, kept_by_imports_equal_those_recomputed_whatever_comes_in_whatever_order, .timeout = 300)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) run(seed);
+}
+
+struct one {
+    struct customer_stats stats;
+    size_t n;
+};
+
+static enum meros_code take(void *arg, const struct customer_state *state, struct meros_err *err)
+{
+    struct one *x = arg;
+    (void)err;
+    if (x->n++ == 0) x->stats = state->stats;
+    return MEROS_OK;
+}
+
+Test(stats, as_of_a_moment_know_nothing_of_what_comes_at_it_or_after)
+{
+    struct shop s;
+    struct one x = {0};
+    int64_t at;
+    shop_open(&s);
+    shop_orders(&s, "order_id,customer_id,ordered_at,product_id,quantity,unit_price\na,c1,2024-01-01,p1,1,10\nb,c1,2024-02-01,p2,2,20\n"
+                    "d,c2,2024-02-01,p1,1,1\n");
+    shop_import(&s, (struct import_options){.dataset = DATASET_EVENTS, .format = IMPORT_NDJSON},
+                "{\"customer_id\":\"c1\",\"type\":\"searched\",\"occurred_at\":\"2024-01-01\"}\n"
+                "{\"customer_id\":\"c1\",\"type\":\"searched\",\"occurred_at\":\"2024-01-31\"}\n"
+                "{\"customer_id\":\"c1\",\"type\":\"searched\",\"occurred_at\":\"2024-02-01\"}\n");
+    struct store_conn *c = pg_conn(s.db);
+    cr_assert(time_parse(STR("2024-02-01"), &at));
+    cr_assert_eq(store_begin_snapshot(c, &s.err), MEROS_OK);
+    cr_assert_eq(store_stats_asof(c, at, take, &x, &s.err), MEROS_OK, "%s", s.err.detail);
+    store_rollback(c);
+    cr_expect_eq(x.n, 1, "c2 was not there yet");
+    cr_expect_eq(x.stats.orders, 1);
+    cr_expect_eq(x.stats.products, 1);
+    cr_expect_eq(x.stats.revenue, 10);
+    cr_expect_eq(x.stats.events[EVENT_SEARCHED].count, 2);
+    cr_expect_float_eq(x.stats.events[EVENT_SEARCHED].decayed, 1.5, 1e-12);
+    shop_close(&s);
+}
+
+Test(stats, live_answers_many_customers_at_once_and_says_who_is_unknown)
+{
+    struct shop s;
+    struct customer_state out[4];
+    struct arena memory;
+    const struct str ids[] = {STR("c2"), STR("nobody"), STR("c1"), STR("c2")};
+    shop_open(&s);
+    arena_init(&memory, 1 << 16);
+    shop_orders(&s, "order_id,customer_id,ordered_at,product_id,quantity,unit_price\na,c1,2024-01-01,p1,1,10\nb,c2,2024-02-01,p2,2,20\n");
+    struct store_conn *c = pg_conn(s.db);
+    cr_assert_eq(store_stats_live(c, ids, 4, &memory, out, &s.err), MEROS_OK, "%s", s.err.detail);
+    cr_expect(out[0].known && !out[1].known && out[2].known && out[3].known);
+    cr_expect_eq(out[0].stats.revenue, 40);
+    cr_expect_eq(out[2].stats.revenue, 10);
+    cr_expect_eq(out[3].stats.customer_no, out[0].stats.customer_no);
+    int64_t no = out[2].stats.customer_no;
+    cr_assert_eq(store_stats_live_by_no(c, &no, 1, &memory, out, &s.err), MEROS_OK);
+    cr_expect(out[0].known && str_is(out[0].customer_id, "c1") && str_is(out[0].attributes, "{}"));
+    arena_done(&memory);
+    shop_close(&s);
+}
+
+Test(stats, decay_anew_when_the_half_life_is_changed)
+{
+    struct shop s;
+    shop_open(&s);
+    shop_import(&s, (struct import_options){.dataset = DATASET_EVENTS, .format = IMPORT_NDJSON},
+                "{\"customer_id\":\"c1\",\"type\":\"searched\",\"occurred_at\":\"2024-01-01\"}\n"
+                "{\"customer_id\":\"c1\",\"type\":\"searched\",\"occurred_at\":\"2024-01-31\"}\n");
+    cr_expect_float_eq(pg_num(s.db, "select decayed from customer_event_stats"), 1.5, 1e-12);
+    struct store_conn *c = pg_conn(s.db);
+    cr_assert_eq(store_stats_set_half_life(c, 15, &s.err), MEROS_OK, "%s", s.err.detail);
+    cr_expect_float_eq(pg_num(s.db, "select decayed from customer_event_stats"), 1.25, 1e-12);
+    shop_close(&s);
+}
