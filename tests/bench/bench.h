@@ -47,6 +47,6 @@ struct bench_task {
     const char *name, *usage;
     enum meros_code (*run)(const struct bench_args *a, struct meros_err *err);
 };
-extern const struct bench_task bench_kmeans;
+extern const struct bench_task bench_kmeans, bench_cluster_metrics, bench_choose_k;
 
 #endif

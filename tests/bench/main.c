@@ -11,7 +11,7 @@
 #include "meros/base/str.h"
 #include "meros/ml/blas.h"
 
-static const struct bench_task *const tasks[] = {&bench_kmeans};
+static const struct bench_task *const tasks[] = {&bench_kmeans, &bench_cluster_metrics, &bench_choose_k};
 enum { N_TASKS = sizeof tasks / sizeof tasks[0], PARAMS_MAX = 32 };
 
 static void usage(FILE *to)
