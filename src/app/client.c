@@ -15,6 +15,7 @@ struct client {
     struct buf answer;
     const struct client_upload *upload; /* of the request under way */
     double sent;
+    bool all_sent;
     struct meros_err source_err;
 };
 
@@ -59,9 +60,18 @@ static size_t give_body(char *to, size_t size, size_t n, void *arg)
     ptrdiff_t got = c->upload->source(c->upload->arg, to, size * n, &c->source_err);
     if (got < 0) return CURL_READFUNC_ABORT;
     c->sent += (double)got;
-    if (c->upload->progress != NULL)
-        progress_show(c->upload->progress, c->sent, got == 0 ? "waiting for the commit" : NULL);
+    c->all_sent = got == 0;
     return (size_t)got;
+}
+
+/* Called by curl several times a second, also while nothing moves: the merge after the last byte may take its time. */
+static int show_progress(void *arg, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up)
+{
+    struct client *c = arg;
+    (void)down_total, (void)down, (void)up_total, (void)up;
+    progress_show(c->upload->progress, c->upload->done != NULL ? c->upload->done(c->upload->arg) : c->sent,
+                  c->all_sent ? "being committed" : NULL);
+    return 0;
 }
 
 enum meros_code client_open(const struct invocation *in, const struct config *config, struct client **out, struct meros_err *err)
@@ -197,6 +207,10 @@ enum meros_code client_upload(struct client *c, const char *path, const struct c
     if (rc != MEROS_OK) return rc;
     c->upload = upload;
     c->sent = 0;
+    c->all_sent = false;
+    curl_easy_setopt(c->curl, CURLOPT_NOPROGRESS, upload->progress != NULL ? 0L : 1L);
+    curl_easy_setopt(c->curl, CURLOPT_XFERINFOFUNCTION, show_progress);
+    curl_easy_setopt(c->curl, CURLOPT_XFERINFODATA, c);
     curl_easy_setopt(c->curl, CURLOPT_POST, 1L);
     curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, NULL);
     curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE, -1L);
@@ -217,6 +231,7 @@ enum meros_code client_call(struct client *c, const char *method, const char *pa
     } else {
         curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
     }
+    curl_easy_setopt(c->curl, CURLOPT_NOPROGRESS, 1L);
     curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, method);
     return perform(c, path, out, err);
 }

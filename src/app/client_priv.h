@@ -38,7 +38,8 @@ struct client_upload {
     const char *content_type, *content_encoding; /* encoding NULL: none */
     client_source source;
     void *arg;
-    struct progress *progress; /* may be NULL */
+    struct progress *progress;  /* may be NULL */
+    double (*done)(void *arg);  /* how far the source is, in the unit of the progress; NULL: bytes sent */
 };
 /* POSTs a stream. The answer of a status below 300 is parsed into *out (json_free it); else err holds the problem. */
 enum meros_code client_upload(struct client *c, const char *path, const struct client_upload *upload, struct json **out,

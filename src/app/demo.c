@@ -24,8 +24,12 @@ struct row_source {
     enum demo_dataset dataset;
     size_t at, given; /* next row; bytes of `text` already given */
     struct buf text;
-    struct progress *progress;
 };
+
+static double rows_given(void *arg)
+{
+    return (double)((const struct row_source *)arg)->at;
+}
 
 static ptrdiff_t give_rows(void *arg, char *to, size_t cap, struct meros_err *err)
 {
@@ -38,7 +42,6 @@ static ptrdiff_t give_rows(void *arg, char *to, size_t cap, struct meros_err *er
             err_set(err, MEROS_OUT_OF_MEMORY, "there is no memory for the made-up rows");
             return -1;
         }
-        if (s->progress != NULL) progress_show(s->progress, (double)s->at, s->text.len == 0 ? "waiting for the commit" : NULL);
     }
     size_t n = s->text.len - s->given < cap ? s->text.len - s->given : cap;
     if (n > 0) memcpy(to, s->text.data + s->given, n);
@@ -46,9 +49,9 @@ static ptrdiff_t give_rows(void *arg, char *to, size_t cap, struct meros_err *er
     return (ptrdiff_t)n;
 }
 
-static void source_begin(struct row_source *s, const struct demo_shop *shop, enum demo_dataset dataset, struct progress *progress)
+static void source_begin(struct row_source *s, const struct demo_shop *shop, enum demo_dataset dataset)
 {
-    *s = (struct row_source){.shop = shop, .dataset = dataset, .progress = progress};
+    *s = (struct row_source){.shop = shop, .dataset = dataset};
     buf_init(&s->text, 64 * 1024 * 1024);
 }
 
@@ -66,7 +69,7 @@ static enum meros_code write_files(const struct demo_shop *shop, const char *fol
         snprintf(path, sizeof path, "%.4000s/%s", folder, datasets[d].file);
         FILE *f = fopen(path, "we");
         if (f == NULL) return err_set(err, MEROS_INVALID, "cannot write \"%.300s\": %s", path, strerror(errno));
-        source_begin(&source, shop, (enum demo_dataset)d, NULL);
+        source_begin(&source, shop, (enum demo_dataset)d);
         while (ok && (n = give_rows(&source, block, sizeof block, err)) > 0) ok = fwrite(block, 1, (size_t)n, f) == (size_t)n;
         buf_done(&source.text);
         if (fclose(f) != 0 || !ok) return err_set(err, MEROS_INVALID, "cannot write \"%.300s\": %s", path, strerror(errno));
@@ -86,8 +89,8 @@ static enum meros_code load(struct client *client, const struct demo_shop *shop,
     snprintf(path, sizeof path, "/v1/imports/%s", datasets[d].name);
     snprintf(label, sizeof label, "loading %s", datasets[d].name);
     progress_begin(&progress, label, (double)demo_shop_rows(shop, d), false);
-    source_begin(&source, shop, d, &progress);
-    struct client_upload upload = {datasets[d].content_type, NULL, give_rows, &source, NULL};
+    source_begin(&source, shop, d);
+    struct client_upload upload = {datasets[d].content_type, NULL, give_rows, &source, &progress, rows_given};
     enum meros_code rc = client_upload(client, path, &upload, &answer, err);
     progress_end(&progress);
     buf_done(&source.text);

@@ -122,7 +122,7 @@ int command_import(const struct invocation *in, struct config *config)
     }
     if (invocation_option(in, "day-first") != NULL) client_query(&path, "day_first", "true");
 
-    struct client_upload upload = {content_type(in, &input), gzipped(&input) ? "gzip" : NULL, input_read, &input, &progress};
+    struct client_upload upload = {content_type(in, &input), gzipped(&input) ? "gzip" : NULL, input_read, &input, &progress, NULL};
     if (upload.content_type == NULL) {
         complain("--format is csv or ndjson");
         rc = MEROS_INVALID;
@@ -131,7 +131,8 @@ int command_import(const struct invocation *in, struct config *config)
     if (path.failed) rc = err_set(&err, MEROS_INVALID, "--map and the other options together are too long");
     if (rc == MEROS_OK) rc = client_open(in, config, &client, &err);
     if (rc == MEROS_OK) {
-        progress_begin(&progress, input.name, input.size, true);
+        const char *slash = strrchr(input.name, '/');
+        progress_begin(&progress, slash != NULL ? slash + 1 : input.name, input.size, true);
         rc = client_upload(client, path.data, &upload, &answer, &err);
         progress_end(&progress);
     }

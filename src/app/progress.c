@@ -39,7 +39,7 @@ void progress_show(struct progress *p, double done, const char *stage)
         char size[16], rate[16];
         size_text(done, size);
         size_text(seconds > 0 ? done / seconds : 0, rate);
-        fprintf(stderr, " %s  %s/s ", size, rate);
+        fprintf(stderr, stage == NULL ? " %s  %s/s " : " %s ", size, rate);
     }
     /* after a second the rate has settled enough to promise something */
     if (share > 0 && share < 1 && seconds > 1) fprintf(stderr, " %.0f s left ", seconds / share * (1 - share) + 0.5);
