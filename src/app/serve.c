@@ -369,6 +369,7 @@ int command_serve(const struct invocation *in, struct config *config)
     raise_open_files();
     log_info("start", KV("version", MEROS_VERSION), KV_I("process", getpid()),
              KV("database", config->database_url[0] ? "external" : "embedded"), KV("data_dir", config->data_dir));
+    if (geteuid() == 0) log_info("start.root", KV("advice", "a user of its own would do; PostgreSQL does not run as root"));
     bool started = start(&a, &err) == MEROS_OK;
     if (!started) {
         if (isatty(STDERR_FILENO)) complain_err(&err); /* for a person in words, for a collector as a line like the others */
