@@ -38,6 +38,8 @@ enum meros_code bench_whole(const struct bench_args *a, const char *name, int64_
 enum meros_code bench_known(const struct bench_args *a, const char *const *names,
                             struct meros_err *err) MEROS_MUSTCHECK;
 
+bool bench_given(const struct bench_args *a, const char *name);
+
 double bench_seconds(void); /* monotonic */
 /* One JSON line. `quality` is the inside of an object, already JSON. */
 void bench_print(const char *task, size_t n, double seconds, const char *quality_format, ...)

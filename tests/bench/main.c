@@ -45,13 +45,27 @@ void bench_print(const char *task, size_t n, double seconds, const char *quality
     printf("}, \"peak_rss_mb\": %.1f}\n", (double)u.ru_maxrss / 1024);
 }
 
+static bool is_for(const char *param, const char *name)
+{
+    size_t len = strlen(name);
+    return strncmp(param, name, len) == 0 && param[len] == '=';
+}
+
+bool bench_given(const struct bench_args *a, const char *name)
+{
+    for (size_t i = 0; i < a->n_params; i++) {
+        if (is_for(a->params[i], name)) return true;
+    }
+    return false;
+}
+
 enum meros_code bench_number(const struct bench_args *a, const char *name, double otherwise, double *out,
                              struct meros_err *err)
 {
     size_t len = strlen(name);
     *out = otherwise;
     for (size_t i = 0; i < a->n_params; i++) {
-        if (strncmp(a->params[i], name, len) != 0 || a->params[i][len] != '=') continue;
+        if (!is_for(a->params[i], name)) continue;
         if (!str_to_double(str_of(a->params[i] + len + 1), out)) {
             return err_set(err, MEROS_INVALID, "--param %s: that is not a number", a->params[i]);
         }

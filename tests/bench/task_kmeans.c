@@ -1,5 +1,7 @@
 #include "bench.h"
 
+#include <inttypes.h>
+
 #include "meros/ml/kmeans.h"
 
 static enum meros_code run(const struct bench_args *a, struct meros_err *err)
@@ -26,6 +28,10 @@ static enum meros_code run(const struct bench_args *a, struct meros_err *err)
     if (a->init != NULL) {
         if (init.cols != x.cols) {
             code = err_set(err, MEROS_INVALID, "--init has %zu columns, --x has %zu", init.cols, x.cols);
+            goto out;
+        }
+        if (bench_given(a, "k") && k != (int64_t)init.rows) {
+            code = err_set(err, MEROS_INVALID, "--init has %zu centres, but k is %" PRId64, init.rows, k);
             goto out;
         }
         k = (int64_t)init.rows;
