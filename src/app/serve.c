@@ -152,6 +152,7 @@ static enum meros_code start_http(struct app *a, struct meros_err *err)
         .access_log = c->access_log,
         .routes = api_routes(),
         .ctx = &a->backend.svc,
+        .scope_words = key_scope_words,
         .auth = gate_auth,
         .around = gate_around,
     };

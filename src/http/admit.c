@@ -247,6 +247,17 @@ static struct str presented_key(const struct http_request *r, char space[512])
     return (struct str){space, n - 1};
 }
 
+static enum meros_code lacks_scope(const struct http_config *config, const struct http_route *route, struct meros_err *err)
+{
+    char words[200] = "";
+    size_t at = 0;
+    for (unsigned bit = 0; config->scope_words != NULL && config->scope_words[bit] != NULL; bit++) {
+        if ((route->scopes >> bit & 1) == 0 || at >= sizeof words) continue;
+        at += (size_t)snprintf(words + at, sizeof words - at, "%s%s", at == 0 ? "" : " or ", config->scope_words[bit]);
+    }
+    return err_set(err, MEROS_FORBIDDEN, "This key lacks the scope that this operation needs%s%s.", words[0] != '\0' ? ": " : "", words);
+}
+
 enum meros_code admit_auth(struct http_request *r, bool may_block, bool *out_would_block, struct meros_err *err)
 {
     const struct http_route *route = r->route;
@@ -271,7 +282,7 @@ enum meros_code admit_auth(struct http_request *r, bool may_block, bool *out_wou
         return MEROS_OK;
     }
     if (rc == MEROS_OK && (who.scopes & route->scopes) == 0)
-        rc = err_set(err, MEROS_FORBIDDEN, "This key lacks the scope that this operation needs.");
+        rc = lacks_scope(config, route, err);
     return rc;
 }
 

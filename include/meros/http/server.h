@@ -107,6 +107,7 @@ struct http_config {
     bool access_log;
     const struct http_route *routes; /* ended by pattern NULL; must outlive the server */
     void *ctx;             /* http_ctx() */
+    const char *const *scope_words; /* of bit 0, 1, … of scopes, ended by NULL; a 403 names those that are needed. May be NULL */
     http_auth_fn auth;
     http_around_fn around;
 };
