@@ -199,7 +199,7 @@ run:
 
 # --- bench
 BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
-build/bench: $(BENCH_SRC) $(call ALL_LIBS,app $(USES_app)) $(OUT)/flags
+build/bench: $(BENCH_SRC) $(wildcard tests/bench/*.h) $(call ALL_LIBS,app $(USES_app)) $(OUT)/flags
 	$(SAY) LD $@ && $(CC) $(TEST_CPPFLAGS) -Itests/bench -Ibuild/include/app $(OPENBLAS_INCLUDE) $(POSTGRES_INCLUDE) $(TEST_CFLAGS) $(LDFLAGS) -o $@ $(BENCH_SRC) -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group $(call EXT_LIBS,app $(USES_app))
 bench:
 	@sh .ci/install build run test bench
