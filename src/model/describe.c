@@ -98,7 +98,7 @@ static void profile_feature(struct describe *out, struct work *w, size_t j)
         }
         moments_merge(&all, &t);
         struct feature_summary *cell = &out->segments[s].features[j];
-        *cell = (struct feature_summary){NAN, NAN, NAN};
+        *cell = (struct feature_summary){present, NAN, NAN, NAN};
         if (t_mean != NULL) t_mean[s] = present == 0 ? NAN : t.mean;
         if (present == 0) continue;
         values_sort(w->values, present);
@@ -117,7 +117,7 @@ static void choose_distinguishing(const struct describe *d, struct segment_summa
 {
     for (size_t j = 0; j < d->n_features; j++) {
         const double z = fabs(s->features[j].z);
-        if (!(z >= NOTABLE)) continue;
+        if (!(z >= NOTABLE) || 2 * s->features[j].present < s->size) continue;
         size_t at = s->n_distinguishing < DISTINGUISHING_MAX ? s->n_distinguishing++ : DISTINGUISHING_MAX;
         while (at > 0 && fabs(s->features[s->distinguishing[at - 1]].z) < z) {
             if (at < DISTINGUISHING_MAX) s->distinguishing[at] = s->distinguishing[at - 1];
@@ -125,6 +125,19 @@ static void choose_distinguishing(const struct describe *d, struct segment_summa
         }
         if (at < DISTINGUISHING_MAX) s->distinguishing[at] = j;
     }
+}
+
+double describe_importance(const struct describe *d, size_t feature)
+{
+    double between = 0;
+    size_t present = 0;
+    for (int s = 0; s < d->k; s++) {
+        const struct feature_summary *f = &d->segments[s].features[feature];
+        if (f->present == 0) continue;
+        between += (double)f->present * f->z * f->z;
+        present += f->present;
+    }
+    return present == 0 ? 0 : fmin(1, between / (double)present);
 }
 
 static void count_segments(struct describe *out, const struct dataset *d)

@@ -109,7 +109,7 @@ static const char *when(const struct describe *d, int s)
     const double recency = z_of(d, s, FEATURE_RECENCY);
     if (recency >= 1.2) return "Long-lapsed";
     if (recency >= 0.5) return "Lapsed";
-    if (z_of(d, s, FEATURE_TENURE) <= -0.8) return "New";
+    if (recency < 0.1 && z_of(d, s, FEATURE_TENURE) <= -0.8) return "New";
     if (recency <= -0.5) return "Active";
     return "";
 }
@@ -118,10 +118,11 @@ static const char *who(const struct describe *d, int s)
 {
     const double orders = z_of(d, s, FEATURE_FREQUENCY), money = z_of(d, s, FEATURE_MONETARY);
     const double value = z_of(d, s, FEATURE_AVERAGE_ORDER_VALUE);
+    /* The rate is known only of those who bought: they must be more than a few. */
+    if (d->segments[s].buyers_share >= 0.25 && mean_of(d, s, FEATURE_RETURN_RATE) >= 0.5)
+        return "customers who return most of it";
     if (d->segments[s].buyers_share < 0.5)
         return z_of(d, s, FEATURE_ENGAGEMENT) > 0 ? "visitors who have not bought yet" : "contacts who never bought";
-    /* after the question of who bought: the rate is known only of those who did */
-    if (mean_of(d, s, FEATURE_RETURN_RATE) >= 0.5) return "customers who return most of it";
     if (median_of(d, s, FEATURE_FREQUENCY) < 1.5)
         return value >= 0.5 ? "one-time big spenders" : value <= -0.5 ? "one-time small buyers" : "one-time buyers";
     if (orders >= 0.7) return money >= 0.7 ? "loyal big spenders" : "loyal customers";

@@ -414,20 +414,14 @@ static void write_k_table(const struct training *t, struct jsonw *w)
     jsonw_end_array(w);
 }
 
-/* How much of the variance of each feature (after its transform) lies between the segments: 0 tells nothing, 1 tells all. */
 static void write_importances(const struct training *t, struct jsonw *w)
 {
     jsonw_key(w, "feature_importances");
     jsonw_begin_array(w);
     for (size_t j = 0; j < t->desc.n_features; j++) {
-        double between = 0;
-        for (int s = 0; s < t->desc.k; s++) {
-            const struct segment_summary *e = &t->desc.segments[s];
-            if (!isnan(e->features[j].z)) between += e->share * e->features[j].z * e->features[j].z;
-        }
         jsonw_begin_object(w);
         jsonw_kcstr(w, "feature", t->desc.names[j]);
-        jsonw_knum(w, "importance", fmin(1, between));
+        jsonw_knum(w, "importance", describe_importance(&t->desc, j));
         jsonw_end_object(w);
     }
     jsonw_end_array(w);

@@ -18,6 +18,7 @@
 enum { DISTINGUISHING_MAX = 5 };
 
 struct feature_summary {
+    size_t present;      /* customers of the segment that have a value */
     double mean, median; /* NaN: nobody in the segment has a value */
     double z;            /* NaN likewise */
 };
@@ -26,7 +27,7 @@ struct segment_summary {
     double share, revenue, revenue_share; /* revenue_share NaN when nobody has bought */
     double buyers_share;                  /* of its customers, who have bought */
     struct feature_summary *features;     /* (n_features), into the describe's cells */
-    size_t distinguishing[DISTINGUISHING_MAX]; /* feature indices, farthest from everybody first */
+    size_t distinguishing[DISTINGUISHING_MAX]; /* feature indices, farthest from everybody first; most members have them */
     size_t n_distinguishing;
 };
 struct describe {
@@ -41,6 +42,8 @@ struct describe {
 /* labels: one a row of the dataset, 0..k-1. prep may be empty. d->n may be 0. */
 enum meros_code describe_fit(struct describe *out, const struct dataset *d, const struct prep *prep, const int32_t *labels,
                              int k, struct meros_err *err) MEROS_MUSTCHECK;
+/* How much of the variance of a feature (after its transform) lies between the segments: 0 tells nothing, 1 all. */
+double describe_importance(const struct describe *d, size_t feature);
 void describe_done(struct describe *d);
 
 /* A label for every segment, unique among them: who they are in a marketer's words. */

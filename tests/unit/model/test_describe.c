@@ -83,6 +83,13 @@ Test(describe, profiles_leave_missing_values_out)
         const size_t a = e.segments[0].distinguishing[i - 1], b = e.segments[0].distinguishing[i];
         cr_assert_geq(fabs(e.segments[0].features[a].z), fabs(e.segments[0].features[b].z));
     }
+    /* Variance within and between segments make up all of it: with z of 1 as everybody's variance, between is at most 1. */
+    for (size_t j = 0; j < e.n_features; j++)
+        cr_assert(describe_importance(&e, j) >= 0 && describe_importance(&e, j) <= 1, "%s", e.names[j]);
+    cr_assert_gt(describe_importance(&e, orders), 0.9);
+    cr_assert_eq(describe_importance(&e, feature(&e, "return_rate")), 0);
+    for (size_t i = 0; i < e.segments[2].n_distinguishing; i++)
+        cr_assert_str_neq(e.names[e.segments[2].distinguishing[i]], "recency_days", "nobody there has any");
     describe_done(&e);
     dataset_done(&d);
 }
