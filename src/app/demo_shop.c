@@ -68,6 +68,7 @@ struct demo_shop {
     struct line *lines;
     size_t n_lines, cap_lines;
     uint32_t *order_of_line; /* made last, for writing a row a line */
+    double pull[ARCHETYPES][PRODUCTS]; /* how much a product attracts such customers, within its category */
     struct event *events;
     size_t n_events, cap_events;
     bool failed; /* out of memory */
@@ -159,18 +160,23 @@ static int64_t time_of_day(struct ml_rng *r)
     return (int64_t)(ml_rng_choice(r, hours, 24) * 3600 + ml_rng_below(r, 3600)) * TIME_SECOND;
 }
 
+static void weigh_products(struct demo_shop *s)
+{
+    for (size_t i = 0; i < PRODUCTS; i++) {
+        /* a few sell well, most a little: rank^-0.8, and what is good sells better */
+        double rank = (double)((i * 7 + i / PRODUCTS_PER_CATEGORY * 4) % PRODUCTS_PER_CATEGORY) + 1;
+        double weight = pow(rank, -0.8) * demo_product_quality(i), price = demo_product_price(i);
+        for (size_t a = 0; a < ARCHETYPES; a++) s->pull[a][i] = weight * pow(price, archetypes[a].spend);
+    }
+}
+
 static size_t choose_product(struct life *l, unsigned month)
 {
-    double weights[CATEGORIES], within[PRODUCTS_PER_CATEGORY];
+    double weights[CATEGORIES];
     for (size_t c = 0; c < CATEGORIES; c++)
         weights[c] = l->categories[c] * demo_season_weights[demo_categories[c].season][month];
     size_t first = ml_rng_choice(&l->r, weights, CATEGORIES) * PRODUCTS_PER_CATEGORY;
-    for (size_t i = 0; i < PRODUCTS_PER_CATEGORY; i++) {
-        /* a few sell well, most a little: rank^-0.8, and what is good sells better */
-        double rank = (double)((i * 7 + first / PRODUCTS_PER_CATEGORY * 4) % PRODUCTS_PER_CATEGORY) + 1;
-        within[i] = pow(rank, -0.8) * demo_product_quality(first + i) * pow(demo_product_price(first + i), l->kind->spend);
-    }
-    return first + ml_rng_choice(&l->r, within, PRODUCTS_PER_CATEGORY);
+    return first + ml_rng_choice(&l->r, &l->shop->pull[l->kind - archetypes][first], PRODUCTS_PER_CATEGORY);
 }
 
 static int choose_quantity(struct life *l, size_t product)
@@ -374,6 +380,7 @@ enum meros_code demo_shop_new(uint64_t seed, size_t customers, int64_t today, st
         return err_set(err, MEROS_OUT_OF_MEMORY, "there is no memory for a shop of %zu customers", customers);
     }
     s->n_people = customers;
+    weigh_products(s);
     for (size_t i = 0; i < customers; i++) {
         struct life l = {.shop = s, .customer = (uint32_t)i, .year_begin = today / TIME_DAY * TIME_DAY - DAYS * TIME_DAY};
         ml_rng_stream(&l.r, seed, i);
