@@ -6,6 +6,7 @@
 #include "meros/base/log.h"
 #include "meros/codec/gzip.h"
 #include "meros/codec/json.h"
+#include "meros/codec/problem.h"
 
 enum { PROBLEM_MAX = 64 * 1024, GZIP_LEVEL = 5 };
 
@@ -94,27 +95,8 @@ struct str http_replied_header(const struct http_request *req, const char *name)
 static void problem_json(struct buf *b, const struct http_request *r, const struct meros_err *err)
 {
     struct jsonw w;
-    char type[64];
-    snprintf(type, sizeof type, "/problems/%s", meros_code_slug(err->code));
     jsonw_init(&w, b);
-    jsonw_begin_object(&w);
-    jsonw_kcstr(&w, "type", type);
-    jsonw_kcstr(&w, "title", meros_code_title(err->code));
-    jsonw_kint(&w, "status", meros_code_status(err->code));
-    if (err->detail[0] != '\0') jsonw_kcstr(&w, "detail", err->detail);
-    jsonw_kcstr(&w, "instance", r->id);
-    if (err->n_fields > 0) {
-        jsonw_key(&w, "errors");
-        jsonw_begin_array(&w);
-        for (size_t i = 0; i < err->n_fields; i++) {
-            jsonw_begin_object(&w);
-            jsonw_kcstr(&w, "pointer", err->fields[i].pointer);
-            jsonw_kcstr(&w, "detail", err->fields[i].detail);
-            jsonw_end_object(&w);
-        }
-        jsonw_end_array(&w);
-    }
-    jsonw_end_object(&w);
+    problem_write(&w, err, r->id);
 }
 
 /* Headers that a handler or an admission check set before the error stay (Allow, RateLimit). */
