@@ -13,9 +13,10 @@
  *   - a centre that lost all its rows restarts at the row farthest from its own centre (several: the farthest
  *     rows in turn), the means of that iteration being taken without that row in its old cluster;
  *   - inertia is the sum of squared distances of rows to the centres returned.
- * Distances are compared in float32 on centred columns; sums, means, moves and inertia are in double. So
- * iterations and inertia are those of scikit-learn in double; its float32 runs sum in float32, and where the
- * moves linger about the tolerance they stop some iterations earlier or later than its own in double.
+ * Distances are compared in float32 on centred columns; sums, means, moves and inertia are in double. On data
+ * with clusters, iterations and inertia are those of scikit-learn. Where there are none (one Gaussian cloud)
+ * the moves linger about the tolerance, and ours, scikit-learn's float32 and its float64 runs may each stop at
+ * another iteration, at inertias that differ by less than 1e-4 of themselves.
  *
  * Deterministic: same data, parameters and CPU kind give the same bits, however many threads the pool has.
  * Kernels for AVX-512, AVX2 and plain C are chosen at run time and differ in the last bits of float32
