@@ -52,14 +52,33 @@ static struct job_runner *runner_new(struct service *svc, const struct job_kind 
     return r;
 }
 
+/* The embedded database is this process's alone, so whoever held a lease there is dead: no need to wait until it runs out. */
+static enum meros_code take_over_at_once(struct service *svc, struct meros_err *err)
+{
+    struct store_conn *c = NULL;
+    int64_t n = 0;
+    if (svc->cluster == NULL)
+        return MEROS_OK;
+    enum meros_code rc = store_acquire(svc->store, &c, err);
+    if (rc == MEROS_OK)
+        rc = store_jobs_orphan(c, &n, err);
+    store_release(svc->store, c);
+    if (rc == MEROS_OK && n > 0)
+        log_info("jobs.orphaned", KV_I("jobs", n));
+    return rc;
+}
+
 enum meros_code jobs_start(struct service *svc, const struct job_kind *const *kinds, struct meros_err *err)
 {
+    enum meros_code rc = take_over_at_once(svc, err);
+    if (rc != MEROS_OK)
+        return rc;
     struct job_runner *r = runner_new(svc, kinds);
     if (r == NULL)
         return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for jobs.");
     svc->jobs = r;
     int workers = svc->settings.job_workers > JOB_WORKERS_MAX ? JOB_WORKERS_MAX : svc->settings.job_workers;
-    enum meros_code rc = listener_subscribe(svc, STORE_JOBS_CHANNEL, on_change, r, err);
+    rc = listener_subscribe(svc, STORE_JOBS_CHANNEL, on_change, r, err);
     if (rc == MEROS_OK)
         rc = job_workers_start(workers, svc->settings.job_nice, on_worker_free, r, &r->workers, err);
     if (rc == MEROS_OK)
@@ -292,7 +311,7 @@ void job_write(struct jsonw *w, const struct job *job)
     jsonw_kcstr(w, "state", job_state_name(job->state));
     jsonw_knum(w, "progress", job->progress);
     jsonw_kstr(w, "stage", job->stage.n > 0 ? job->stage : STR_NONE);
-    jsonw_knum(w, "eta_seconds", job->state == JOB_RUNNING ? job->eta_seconds : NAN);
+    jsonw_knum(w, "eta_seconds", job->state == JOB_RUNNING ? round(job->eta_seconds * 10) / 10 : NAN);
     jsonw_kint(w, "attempts", job->attempts);
     jsonw_kbool(w, "cancel_requested", job->cancel_requested);
     jsonw_ktime(w, "created_at", job->created_at);

@@ -72,6 +72,9 @@ static const struct sql EXPIRE = {
     "finished_at = now(), lease_until = null, eta_seconds = null "
     "where state = 'running' and lease_until < now() and (cancel_requested or attempts >= max_attempts)",
     SQL_NOTHING};
+static const struct sql ORPHAN = {
+    "jobs_orphan", "update jobs set lease_until = now() - interval '1 second' where state = 'running' and lease_until >= now()",
+    SQL_NOTHING};
 static const struct sql PRUNE = {
     "jobs_prune", "delete from jobs where finished_at < now() - make_interval(days => $1::bigint::integer)", SQL_NOTHING};
 static const struct sql FORGET_ONCE = {
@@ -273,6 +276,17 @@ enum meros_code store_jobs_expire(struct store_conn *c, struct str error, int64_
 {
     struct rows r;
     enum meros_code rc = sql_exec(c, &EXPIRE, &r, err, P_TEXT(error));
+    if (rc != MEROS_OK)
+        return rc;
+    *out_n = r.affected;
+    rows_done(&r);
+    return MEROS_OK;
+}
+
+enum meros_code store_jobs_orphan(struct store_conn *c, int64_t *out_n, struct meros_err *err)
+{
+    struct rows r;
+    enum meros_code rc = sql_exec0(c, &ORPHAN, &r, err);
     if (rc != MEROS_OK)
         return rc;
     *out_n = r.affected;

@@ -325,3 +325,19 @@ Test(job_queue, lists_newest_first_by_state_and_kind_and_forgets_the_old)
     cr_assert_eq(store_job_get(c, STR("job_3"), copy_job, &j, &err), MEROS_NOT_FOUND);
     pg_done(db);
 }
+
+Test(job_queue, leases_of_the_dead_can_be_ended_at_once)
+{
+    struct pg *db = pg_fresh();
+    struct store_conn *c = pg_conn(db);
+    struct meros_err err = MEROS_ERR_INIT;
+    struct store_lease l, next;
+    int64_t n = 0;
+    add(c, "job_1", "a");
+    cr_assert(claim(c, 3600, &l, NULL));
+    OK(store_jobs_orphan(c, &n, &err));
+    cr_assert_eq(n, 1);
+    cr_assert(claim(c, 3600, &next, NULL));
+    cr_assert_gt(next.token, l.token);
+    pg_done(db);
+}

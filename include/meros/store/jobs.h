@@ -50,6 +50,8 @@ enum meros_code store_job_requeue(struct store_conn *c, const struct store_lease
                                   struct meros_err *err) MEROS_MUSTCHECK;
 /* Ends what lost its lease and will not be tried again: cancelled if that was asked, else failed with `error`. */
 enum meros_code store_jobs_expire(struct store_conn *c, struct str error, int64_t *out_n, struct meros_err *err) MEROS_MUSTCHECK;
+/* Ends every lease: for whoever knows that nobody runs anything. */
+enum meros_code store_jobs_orphan(struct store_conn *c, int64_t *out_n, struct meros_err *err) MEROS_MUSTCHECK;
 /* Forgets jobs that ended more than `days` ago, and frees `once` of those made more than a day ago. */
 enum meros_code store_jobs_prune(struct store_conn *c, int days, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code store_jobs_count(struct store_conn *c, int64_t out[JOB_STATE_COUNT], struct meros_err *err) MEROS_MUSTCHECK;
