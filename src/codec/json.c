@@ -1,5 +1,6 @@
 #include "meros/codec/json.h"
 
+#include <ctype.h>
 #include <jansson.h>
 #include <math.h>
 
@@ -90,7 +91,9 @@ enum meros_code json_parse(const char *p, size_t n, struct json **out, struct me
     if (root == NULL) {
         if (json_error_code(&e) == json_error_out_of_memory)
             return err_set(err, MEROS_OUT_OF_MEMORY, "not enough memory to read the JSON body");
-        line_and_column(p, e.position > 0 && (size_t)e.position <= n ? (size_t)e.position - 1 : 0, &line, &column);
+        at = e.position > 0 && (size_t)e.position <= n ? (size_t)e.position - 1 : 0;
+        while (at > 0 && isalnum((unsigned char)p[at]) && isalnum((unsigned char)p[at - 1])) at--; /* to the word's beginning */
+        line_and_column(p, at, &line, &column);
         return err_set(err, MEROS_INVALID, "line %d, column %d: not valid JSON: %s", line, column, reason(&e));
     }
     *out = (struct json *)root;

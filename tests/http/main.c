@@ -11,7 +11,7 @@
 #include "client.h"
 #include "service.h"
 
-static struct instance shared;
+static struct instance template, shared;
 static long log_at_test;
 
 ReportHook(PRE_TEST)(struct criterion_test *test)
@@ -66,6 +66,7 @@ int main(int argc, char **argv)
     curl_global_init(CURL_GLOBAL_DEFAULT);
     struct criterion_test_set *tests = criterion_initialize();
     if (criterion_handle_args(argc, argv, true)) {
+        instance_make_template(&template);
         instance_start(&shared, NULL);
         instance_share(&shared);
         snprintf(visits, sizeof visits, "%s/visits", shared.folder);
@@ -73,6 +74,7 @@ int main(int argc, char **argv)
         rc = criterion_run_all_tests(tests) ? 0 : 1;
         if (criterion_options.pattern == NULL && !all_visited(visits)) rc = 1;
         instance_done(&shared);
+        instance_done(&template);
         printf("http: %.0f s\n", seconds_now() - began);
     }
     criterion_finalize(tests);

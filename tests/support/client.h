@@ -5,7 +5,7 @@
  *   expect(r, 202);
  *   cr_assert_str_eq(text_at(r, "/state"), "queued");
  *
- * Replies live until the test ends. Requests carry the instance's admin key unless the call says otherwise. */
+ * An operation counts as visited once it has answered with success. Replies live until the test ends. Requests carry the instance's admin key unless the call says otherwise. */
 #ifndef TESTS_CLIENT_H
 #define TESTS_CLIENT_H
 
@@ -86,6 +86,9 @@ double num_at(const struct reply *r, const char *pointer);
 bool bool_at(const struct reply *r, const char *pointer);
 size_t count_at(const struct reply *r, const char *pointer);
 bool null_at(const struct reply *r, const char *pointer);
+
+/* A key with these scopes ("read,train"), made by the admin; the key itself. */
+const char *key_with(const char *scopes);
 
 /* POST /v1/imports/{dataset}?query with a body in CSV or NDJSON (told by its first byte). */
 struct reply *import_(const char *dataset, const char *query, const char *body);

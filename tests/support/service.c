@@ -198,6 +198,12 @@ void instance_start_unready(struct instance *s, const char *const *env)
     fclose(f);
     int at = snprintf(s->key, sizeof s->key, "test_admin_");
     for (size_t i = 0; i < sizeof random; i++) at += snprintf(s->key + at, sizeof s->key - (size_t)at, "%02x", random[i]);
+    const char *template = getenv("TEST_TEMPLATE");
+    if (template != NULL) {
+        char copy[600];
+        snprintf(copy, sizeof copy, "cp -a '%s' '%s'", template, s->data);
+        cr_assert_eq(system(copy), 0, "%s", copy);
+    }
     for (; env != NULL && env[n] != NULL && n + 1 < INSTANCE_ENV_MAX; n++) s->env[n] = env[n];
     spawn(s);
     await_listening(s);
@@ -297,6 +303,13 @@ void instance_done(struct instance *s)
 }
 
 /* --- sharing */
+
+void instance_make_template(struct instance *s)
+{
+    instance_start(s, NULL);
+    cr_assert_eq(instance_stop(s), 0);
+    setenv("TEST_TEMPLATE", s->data, 1);
+}
 
 void instance_share(const struct instance *s)
 {

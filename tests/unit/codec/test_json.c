@@ -178,6 +178,8 @@ Test(json_parse, faults_are_told_by_line_and_column_in_characters)
     refused_at("{\"\xC3\xA4\xC3\xA4\": ?}", 1, 8);
     refused_at("[1] 2", 1, 5);
     refused_at("", 1, 1);
+    refused_at("{\n  \"kind\": train\n}", 2, 11);
+    refused_at("[1, 1e400]", 1, 5);
 }
 
 Test(json_parse, what_was_sent_is_not_quoted_back)
