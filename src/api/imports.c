@@ -21,7 +21,7 @@ static bool dataset_of(struct str name, enum dataset *out)
 static enum import_format format_of(struct http_request *req)
 {
     struct str type = http_header(req, "Content-Type");
-    const char *end = memchr(type.p, ';', type.n);
+    const char *end = type.n > 0 ? memchr(type.p, ';', type.n) : NULL;
     if (end != NULL) type.n = (size_t)(end - type.p);
     return str_ieq(str_trim(type), STR("application/x-ndjson")) ? IMPORT_NDJSON : IMPORT_CSV;
 }

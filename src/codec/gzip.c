@@ -93,7 +93,9 @@ bool gzip_all(const char *p, size_t n, int level, struct buf *out)
     z_stream z = {0};
     /* memLevel 8 is zlib's default; small answers do not need its 256 KiB of tables. */
     if (deflateInit2(&z, level, Z_DEFLATED, WINDOW_GZIP, n < 16384 ? 5 : 8, Z_DEFAULT_STRATEGY) != Z_OK) return false;
-    size_t bound = deflateBound(&z, n);
+    /* The bound is more than n: under a ceiling of n (an answer that would not shrink) it is tried in the room there is. */
+    size_t bound = deflateBound(&z, n), room = out->limit > out->len ? out->limit - out->len : 0;
+    if (bound > room) bound = room;
     char *to = buf_reserve(out, bound);
     bool ok = false;
     if (to != NULL) {

@@ -90,16 +90,18 @@ struct table {
     int operations, public;
 };
 
-/* The scopes that an operation names in its security; NULL if it needs no key. */
-static const struct json *scopes_of(const struct operation *op, bool *out_public)
+/* Each description says "Scope: `read`." or "Scopes: `read`, `train`."; what needs no key has an empty security. */
+static bool is_public(const struct operation *op)
 {
-    const struct json *security = json_get(op->node, "security"), *first = json_at(security, 0);
-    const void *it = NULL;
-    struct str scheme;
-    const struct json *list = NULL;
-    *out_public = security != NULL && (json_count(security) == 0 || json_count(first) == 0);
-    json_next(first, &it, &scheme, &list);
-    return list;
+    const struct json *security = json_get(op->node, "security");
+    return security != NULL && json_count(security) == 0;
+}
+
+static const char *scopes_sentence(const struct operation *op)
+{
+    struct str description = json_str(json_get(op->node, "description"));
+    const char *at = description.p == NULL ? NULL : strstr(description.p, "Scope");
+    return at == NULL ? "" : text("%.*s", (int)strcspn(at, "."), at);
 }
 
 /* The template with an id that nothing has. */
@@ -134,22 +136,20 @@ static struct reply *ask(const struct operation *op, const char *key)
 static void try_operation(void *arg, const struct operation *op)
 {
     struct table *t = arg;
-    bool public;
-    const struct json *allowed = scopes_of(op, &public);
+    const char *allowed = scopes_sentence(op);
     t->operations++;
-    if (public) {
+    if (is_public(op)) {
         t->public++;
         struct reply *r = ask(op, "");
         /* /metrics is as open as its setting */
         if (strcmp(op->path, "/metrics") != 0) cr_assert(r->status != 401 && r->status != 403, "%s: %d", op->id, r->status);
         return;
     }
-    cr_assert_gt(json_count(allowed), 0, "%s: the contract names neither scopes nor that it is open", op->id);
+    cr_assert(strchr(allowed, '`') != NULL, "%s: the contract names neither scopes nor that it is open", op->id);
     expect(ask(op, ""), 401);
     expect(ask(op, "mk_nobody"), 401);
     for (int s = 0; s < SCOPES; s++) {
-        bool may = strcmp(scopes[s], "admin") == 0;
-        for (size_t i = 0; i < json_count(allowed); i++) may = may || str_is(json_str(json_at(allowed, i)), scopes[s]);
+        bool may = strcmp(scopes[s], "admin") == 0 || strstr(allowed, text("`%s`", scopes[s])) != NULL;
         struct reply *r = ask(op, t->keys[s]);
         if (may) cr_assert(r->status != 401 && r->status != 403, "%s refuses a key with scope %s: %s", op->id, scopes[s], r->body);
         else cr_assert_eq(r->status, 403, "%s answers %d to a key with scope %s alone", op->id, r->status, scopes[s]);

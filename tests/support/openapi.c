@@ -306,7 +306,7 @@ static bool check_text(const struct openapi *api, const struct json *schema, con
 static bool plain_http(const char *name)
 {
     static const char *const names[] = {"content-type", "content-length", "content-encoding", "transfer-encoding", "date", "connection",
-                                        "keep-alive", "vary", "server", NULL};
+                                        "keep-alive", "vary", "server", "accept-encoding", NULL};
     for (int i = 0; names[i] != NULL; i++)
         if (strcasecmp(name, names[i]) == 0) return true;
     return strncasecmp(name, "access-control-", 15) == 0;
