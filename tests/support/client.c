@@ -354,6 +354,22 @@ struct reply *run_job(const char *json)
     return r;
 }
 
+int socket_exchange(int port, const void *bytes, size_t n, char *answer, size_t cap)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct timeval patience = {.tv_sec = 20};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), status = 0;
+    size_t length = 0;
+    if (fd < 0) return 0;
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 && send(fd, bytes, n, MSG_NOSIGNAL) == (ssize_t)n)
+        for (ssize_t got; length + 1 < cap && (got = recv(fd, answer + length, cap - 1 - length, 0)) > 0;) length += (size_t)got;
+    close(fd);
+    answer[length] = '\0';
+    const char *end = strstr(answer, "\r\n\r\n");
+    return end != NULL && sscanf(answer, "HTTP/1.1 %d", &status) == 1 ? status : 0;
+}
+
 const char *raw_exchange(const void *bytes, size_t n, double seconds)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)client_instance()->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

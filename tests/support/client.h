@@ -100,6 +100,9 @@ struct reply *run_job(const char *json);
 /* Bytes over a socket of our own, for what curl would not send. Reads until the server closes or `seconds` of silence.
  * Returns the answer, kept until the test ends. */
 const char *raw_exchange(const void *bytes, size_t n, double seconds);
+/* The same for threads, which may not use what belongs to the test: one request that asks for the connection to be
+ * closed; the status, or 0 where no whole answer came. */
+int socket_exchange(int port, const void *bytes, size_t n, char *answer, size_t cap);
 
 /* What was visited, over all processes; for tests/http/main.c. */
 void client_visits_file(const char *path);
