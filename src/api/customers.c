@@ -46,16 +46,12 @@ static struct str text_field(struct json_obj *o, const struct json *body, const 
 static struct str consent_field(struct json_obj *o, bool patch, struct arena *arena)
 {
     static const char *const purposes[] = {"profiling", "marketing", "sale"};
-    const struct json *consent = json_obj_object(o, "consent", 0), *value;
-    const void *at = NULL;
-    struct str key;
-    while (consent != NULL && json_next(consent, &at, &key, &value)) {
-        bool known = false;
-        for (size_t k = 0; k < 3; k++) known |= str_is(key, purposes[k]);
-        if (!known) json_obj_fault(o, "consent", "knows profiling, marketing and sale, nothing else");
-        else if (json_kind(value) != JSON_KIND_BOOL && !(patch && json_kind(value) == JSON_KIND_NULL))
-            json_obj_fault(o, "consent", "takes true or false for each");
-    }
+    const struct json *consent = json_obj_object(o, "consent", 0);
+    struct json_obj fields;
+    if (consent == NULL) return STR_NONE;
+    json_obj_begin(&fields, consent, "/consent", o->err);
+    for (size_t k = 0; k < 3; k++) json_obj_bool(&fields, purposes[k], patch ? JSON_NULLABLE : 0, false);
+    if (json_obj_end(&fields) != MEROS_OK) o->failed = true;
     return api_object_text(o, "consent", consent, patch, arena);
 }
 

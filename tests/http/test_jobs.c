@@ -30,7 +30,7 @@ Test(jobs, of_unknown_kinds_and_with_wrong_params_are_refused_with_pointers)
     expect(r, 400);
     static const char *const pointers[] = {"/params/k", "/params/method", "/params/seed", "/params/scaling", "/params/colour", "/params/as_of"};
     for (size_t i = 0; i < sizeof pointers / sizeof pointers[0]; i++) cr_assert(has_fault(r, pointers[i]), "%s in %s", pointers[i], r->body);
-    expect_fault(post("/v1/jobs", "{\"kind\":\"train.segments\",\"params\":{\"features\":[\"recency_days\",\"shoe_size\"]}}"), 400, "/params/features/1");
+    expect_fault(post("/v1/jobs", "{\"kind\":\"train.segments\",\"params\":{\"features\":[\"recency_days\",\"shoe_size\"]}}"), 422, "/params/features/1");
     expect_fault(post("/v1/jobs", "{\"kind\":\"train.segments\",\"params\":{\"k\":0}}"), 400, "/params/k");
     expect_fault(post("/v1/jobs", "{\"kind\":\"train.segments\",\"params\":{\"k\":100000}}"), 400, "/params/k");
     expect_fault(post("/v1/jobs", "{\"kind\":\"train.segments\",\"params\":{\"name\":\"a/b\"}}"), 400, "/params/name");
