@@ -181,7 +181,7 @@ struct conn {
     uint32_t seen_turn;
     uint64_t seen_bytes, base_bytes;
     int64_t seen_ms, first_byte_ms, waited_ms;
-    bool cut;
+    bool cut, hung_up;
     /* the HTTP thread only */
     struct http_request *spare; /* a freed request kept for the next one */
 };

@@ -155,6 +155,28 @@ Test(timeouts, an_export_that_nobody_takes_frees_its_thread)
     close(fd);
 }
 
+Test(timeouts, clients_that_hang_up_with_their_last_bytes_are_noticed)
+{
+    static const char *const left[] = {"GET /hel", "GET /hello HTTP/1.1\r\nHost", "POST /size HTTP/1.1\r\n" H "Content-Length: 1000\r\n\r\nabc",
+                                       "POST /upload HTTP/1.1\r\n" H "Content-Type: text/csv\r\nContent-Length: 1000\r\n\r\nabc"};
+    for (int i = 0; i < 80; i++) {
+        int fd = dial(port);
+        send_text(fd, left[i % 4]);
+        close(fd);
+    }
+    usleep(20000);
+    long took = until_quiet(3000);
+    cr_expect_lt(took, 800, "%ld ms", took);
+    int half = dial(port); /* a whole request, then no more: it is answered */
+    struct answer a;
+    send_text(half, "GET /slow?ms=500 HTTP/1.1\r\n" H "\r\n");
+    shutdown(half, SHUT_WR);
+    cr_expect(read_answer(half, &a, false));
+    cr_expect_eq(a.status, 200);
+    answer_done(&a);
+    close(half);
+}
+
 Test(timeouts, idle_connections_are_closed_and_busy_ones_are_not)
 {
     int idle = dial(port), busy = dial(port);
