@@ -198,12 +198,15 @@ run:
 	@$(if $(PORT),MEROS_PORT=$(PORT)) sh .ci/run-demo
 
 # --- bench
-BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
+BENCH_SRC := $(filter-out tests/bench/bare_mhd.c,$(sort $(wildcard tests/bench/*.c)))
+# The yardstick of the HTTP benchmarks, a program of its own: bare libmicrohttpd answering a constant.
+build/bare_mhd: tests/bench/bare_mhd.c $(OUT)/flags
+	$(SAY) LD $@ && $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -lmicrohttpd
 build/bench: $(BENCH_SRC) $(wildcard tests/bench/*.h) $(call ALL_LIBS,app $(USES_app)) $(OUT)/flags
 	$(SAY) LD $@ && $(CC) $(TEST_CPPFLAGS) -Itests/bench -Ibuild/include/app $(OPENBLAS_INCLUDE) $(POSTGRES_INCLUDE) $(TEST_CFLAGS) $(LDFLAGS) -o $@ $(BENCH_SRC) -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group $(call EXT_LIBS,app $(USES_app))
 bench:
 	@sh .ci/install build run test bench
-	@$(MAKE) --no-print-directory -j$$(nproc) build/meros build/bench
+	@$(MAKE) --no-print-directory -j$$(nproc) build/meros build/bench build/bare_mhd
 	@sh tests/bench/run.sh
 
 # --- fuzz with libFuzzer (clang). What it finds stays in build/fuzz/<name>.corpus; `make fuzz-keep T=name` merges the

@@ -6,10 +6,12 @@
 #include <string.h>
 #include "meros/base/crypto.h"
 
-static const char *const known_names[H_COUNT] = {
-    [H_HOST] = "Host", [H_CONTENT_LENGTH] = "Content-Length", [H_TRANSFER_ENCODING] = "Transfer-Encoding",
-    [H_CONTENT_TYPE] = "Content-Type", [H_CONTENT_ENCODING] = "Content-Encoding", [H_ACCEPT_ENCODING] = "Accept-Encoding",
-    [H_AUTHORIZATION] = "Authorization", [H_EXPECT] = "Expect", [H_ORIGIN] = "Origin", [H_REQUEST_ID] = "X-Request-Id"};
+#define NAME(text) {text, sizeof(text) - 1}
+static const struct str known_names[H_COUNT] = {
+    [H_HOST] = NAME("Host"), [H_CONTENT_LENGTH] = NAME("Content-Length"), [H_TRANSFER_ENCODING] = NAME("Transfer-Encoding"),
+    [H_CONTENT_TYPE] = NAME("Content-Type"), [H_CONTENT_ENCODING] = NAME("Content-Encoding"),
+    [H_ACCEPT_ENCODING] = NAME("Accept-Encoding"), [H_AUTHORIZATION] = NAME("Authorization"), [H_EXPECT] = NAME("Expect"),
+    [H_ORIGIN] = NAME("Origin"), [H_REQUEST_ID] = NAME("X-Request-Id")};
 /* Those of which a second one would let two readers see two different requests. */
 static const bool at_most_once[H_COUNT] = {[H_HOST] = true, [H_CONTENT_LENGTH] = true, [H_TRANSFER_ENCODING] = true,
                                            [H_CONTENT_TYPE] = true, [H_CONTENT_ENCODING] = true, [H_AUTHORIZATION] = true};
@@ -24,7 +26,7 @@ struct collect {
 static void note_known(struct collect *c, struct header *h)
 {
     for (int k = 0; k < H_COUNT; k++) {
-        if (!str_ieq(h->name, str_of(known_names[k]))) continue;
+        if (h->name.n != known_names[k].n || !str_ieq(h->name, known_names[k])) continue;
         if (c->r->known[k] == NULL) c->r->known[k] = h;
         else if (at_most_once[k]) c->twice = (enum known_header)k;
         return;
@@ -155,7 +157,7 @@ enum meros_code admit_framing(struct http_request *r, const char *method, const 
     if (c.cut_short || (c.end != NULL && c.end[1] != '\0'))
         return ambiguous(err, MEROS_INVALID, "A header line holds a NUL byte or is folded over several lines.");
     if (c.twice != H_COUNT) {
-        err_set(err, MEROS_INVALID, "The request has more than one %s header.", known_names[c.twice]);
+        err_set(err, MEROS_INVALID, "The request has more than one %s header.", known_names[c.twice].p);
         err->close = true;
         return err->code;
     }

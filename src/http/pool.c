@@ -92,7 +92,8 @@ bool pool_submit(struct pool *p, struct http_request *r, enum task task)
     p->queued++;
     atomic_store_explicit(&p->depth, p->queued, memory_order_relaxed);
     atomic_fetch_add_explicit(&io_queue_depth, 1, memory_order_relaxed);
-    if (p->idle > 0) pthread_cond_signal(&p->wake);
+    bool wake = p->idle > 0;
     pthread_mutex_unlock(&p->lock);
+    if (wake) pthread_cond_signal(&p->wake); /* after unlocking: who wakes up wants the lock */
     return true;
 }

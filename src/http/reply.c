@@ -268,8 +268,11 @@ static void answer(struct http_request *r)
         m = NULL;
     }
     r->answered = true;
-    request_wake_locked(r);
+    bool resume = r->suspended && !r->gone;
+    r->suspended = false;
     pthread_mutex_unlock(&r->lock);
+    /* After unlocking, since its HTTP thread wants the lock at once; suspended, the connection cannot go meanwhile. */
+    if (resume) MHD_resume_connection(r->mhd);
     if (m != NULL) MHD_destroy_response(m);
 }
 
