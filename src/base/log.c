@@ -77,21 +77,30 @@ void log_write(enum log_level level, const char *event, size_t n, const struct l
     char at[TIME_TEXT];
     int64_t now = clock_now();
     at[time_format(now - now % TIME_SECOND, at) - 1] = '\0';
-    buf_printf(&b, json ? "{\"time\":\"%s.%03dZ\",\"level\":\"%s\",\"event\":\"%s\"" : "%s.%03dZ level=%s event=%s", at,
-               (int)(now % TIME_SECOND / 1000), names[level], event);
+    char head[160];
+    int head_n = snprintf(head, sizeof head,
+                          json ? "{\"time\":\"%s.%03dZ\",\"level\":\"%s\",\"event\":\"%.100s\"" : "%s.%03dZ level=%s event=%.100s", at,
+                          (int)(now % TIME_SECOND / 1000), names[level], event);
+    buf_append(&b, head, (size_t)head_n);
     for (size_t i = 0; i < n; i++) {
+        char number[48];
         if (kv[i].key == NULL) continue;
-        buf_printf(&b, json ? ",\"%s\":" : " %s=", kv[i].key);
+        buf_str(&b, json ? ",\"" : " ");
+        buf_str(&b, kv[i].key);
+        buf_str(&b, json ? "\":" : "=");
         switch (kv[i].kind) {
         case KV_STR:
             if (kv[i].s == NULL) buf_str(&b, json ? "null" : "-");
             else if (json) quoted(&b, kv[i].s);
             else word(&b, kv[i].s);
             break;
-        case KV_INT: buf_printf(&b, "%lld", (long long)kv[i].i); break;
+        case KV_INT:
+            snprintf(number, sizeof number, "%lld", (long long)kv[i].i);
+            buf_str(&b, number);
+            break;
         case KV_NUM:
-            if (!isfinite(kv[i].f)) buf_str(&b, "null");
-            else buf_printf(&b, "%.6g", kv[i].f);
+            if (isfinite(kv[i].f)) snprintf(number, sizeof number, "%.6g", kv[i].f);
+            buf_str(&b, isfinite(kv[i].f) ? number : "null");
             break;
         case KV_BOOL: buf_str(&b, kv[i].i ? "true" : "false"); break;
         }
