@@ -5,8 +5,10 @@
 
 enum { BATCH_MEMORY = 128 << 20, CACHE_IDS_MAX = 200000 };
 
-/* Imports wait for each other as long as it takes; the connection's statement time-out is the caller's. */
-static const struct sql PATIENCE = {"import_patience", "select set_config('lock_timeout', '0', true)", SQL_ROW};
+/* Imports wait for each other as long as it takes, and sort what they staged in memory rather than on disk. Until the
+ * transaction ends; the connection's statement time-out is the caller's. */
+static const struct sql PATIENCE = {"import_patience",
+    "select set_config('lock_timeout', '0', true), set_config('work_mem', '64MB', true)", SQL_ROW};
 static const struct sql LOCK = {"import_lock", "select pg_advisory_xact_lock(5565283021971719)", SQL_ROW};
 
 enum meros_code import_lock(struct store_conn *c, struct meros_err *err)
