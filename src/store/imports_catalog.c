@@ -1,5 +1,7 @@
 /* Customers and products: a row changes what it gives and leaves the rest. A batch is staged and merged by one update;
- * where the same id stands in a batch several times, by one update a round, the n-th row of each id in the n-th round. */
+ * where the same id stands in a batch several times, by one update a round, the n-th row of each id in the n-th round.
+ * Rows of one id that contradict each other but end in what is stored already are duplicates, all of them: a file sent
+ * again changes nothing. */
 #include "imports_priv.h"
 
 static const struct sql MAKE_CUSTOMER_STAGE = {"customers_make_stage",
@@ -27,6 +29,23 @@ static const struct sql MERGE_CUSTOMERS = {"customers_merge",
     "select (select count(*) from customer_stage where round = $1), "
     "       (select count(*) from customer_stage where round = $1 and fresh), "
     "       (select count(*) from changed where not fresh)", SQL_ROW};
+/* What the rows of one id end in: of each field the last that was given. */
+#define LAST(field) "(array_agg(s." field " order by s.round desc) filter (where s." field " is not null))[1] as " field
+#define HELD(field) "coalesce(l." field " = c." field ", l." field " is null)"
+#define SETTLED(table, number, fields)                                                                 \
+    "with repeated as (select " number " from " table " where round = 2), "                                  \
+    "l as (select s." number ", bool_or(s.fresh) as fresh, " fields " from " table " s "                     \
+    "      where s." number " in (select " number " from repeated) group by s." number "), "                 \
+    "a as (select s." number ", jsonb_object_agg(e.key, e.value order by s.round) as attributes "            \
+    "      from " table " s cross join lateral jsonb_each(s.attributes) e "                                  \
+    "      where s." number " in (select " number " from repeated) group by s." number ") "                  \
+    "delete from " table " s using l left join a on a." number " = l." number " "
+static const struct sql SETTLE_CUSTOMERS = {"customers_settle",
+    SETTLED("customer_stage", "customer_no",
+            LAST("created_at") ", " LAST("email_hash") ", " LAST("name_hash") ", " LAST("phone_hash"))
+    ", customers c where s.customer_no = l.customer_no and c.customer_no = l.customer_no and not l.fresh and "
+    HELD("created_at") " and " HELD("email_hash") " and " HELD("name_hash") " and " HELD("phone_hash")
+    " and (a.attributes is null or c.attributes || a.attributes = c.attributes)", SQL_NOTHING};
 
 static const struct sql MAKE_PRODUCT_STAGE = {"products_make_stage",
     "create temp table if not exists product_stage (round bigint, product_no bigint, fresh boolean, name text, category text, "
@@ -52,6 +71,12 @@ static const struct sql MERGE_PRODUCTS = {"products_merge",
     "select (select count(*) from product_stage where round = $1), "
     "       (select count(*) from product_stage where round = $1 and fresh), "
     "       (select count(*) from changed where not fresh)", SQL_ROW};
+static const struct sql SETTLE_PRODUCTS = {"products_settle",
+    SETTLED("product_stage", "product_no",
+            LAST("name") ", " LAST("category") ", " LAST("price") ", " LAST("description") ", " LAST("available"))
+    ", products c where s.product_no = l.product_no and c.product_no = l.product_no and not l.fresh and not c.deleted and "
+    HELD("name") " and " HELD("category") " and " HELD("price") " and " HELD("description") " and " HELD("available")
+    " and (a.attributes is null or c.attributes || a.attributes = c.attributes)", SQL_NOTHING};
 
 enum meros_code import_customers_prepare(struct store_import *i, struct meros_err *err)
 {
@@ -99,8 +124,14 @@ static enum meros_code place_rows(struct store_import *i, struct idmap *map, con
     return rc;
 }
 
-static enum meros_code merge(struct store_import *i, const struct sql *s, int64_t rounds, struct meros_err *err)
+static enum meros_code merge(struct store_import *i, const struct sql *settle, const struct sql *s, int64_t rounds, struct meros_err *err)
 {
+    if (rounds > 1) {
+        struct rows r;
+        TRY(sql_exec0(i->c, settle, &r, err));
+        i->counts.duplicates += r.affected;
+        rows_done(&r);
+    }
     for (int64_t round = 1; round <= rounds; round++) {
         struct rows r;
         TRY(sql_exec(i->c, s, &r, err, P_INT(round)));
@@ -163,7 +194,7 @@ static enum meros_code customers_batch(struct store_import *i, const struct seal
         put_json(&k, rows[r].attributes);
     }
     TRY(copy_in_end(&k, &written, err));
-    return merge(i, &MERGE_CUSTOMERS, rounds, err);
+    return merge(i, &SETTLE_CUSTOMERS, &MERGE_CUSTOMERS, rounds, err);
 }
 
 enum meros_code import_customers(struct store_import *i, const struct sealed_customer_row *rows, size_t n, struct meros_err *err)
@@ -201,7 +232,7 @@ static enum meros_code products_batch(struct store_import *i, const struct produ
         put_json(&k, rows[r].attributes);
     }
     TRY(copy_in_end(&k, &written, err));
-    return merge(i, &MERGE_PRODUCTS, rounds, err);
+    return merge(i, &SETTLE_PRODUCTS, &MERGE_PRODUCTS, rounds, err);
 }
 
 enum meros_code import_products(struct store_import *i, const struct product_row *rows, size_t n, struct meros_err *err)

@@ -212,6 +212,24 @@ Test(imports, puts_unknown_columns_of_customers_into_attributes_with_their_types
     shop_close(&s);
 }
 
+Test(imports, take_a_file_of_customers_that_contradicts_itself_twice_as_duplicates)
+{
+    static const char customers[] = "customer_id,email,zip,seg\nc1,a@x.de,1,\nc2,,5,\nc1,b@x.de,2,gold\nc1,,2,\n";
+    static const char products[] = "product_id,name,price,color\np1,A,1,red\np1,B,2,\n";
+    struct shop s;
+    shop_open(&s);
+    shop_import(&s, (struct import_options){.dataset = DATASET_CUSTOMERS}, customers);
+    EXPECT_COUNTS(&s, 2, 1, 1, 0);
+    shop_import(&s, (struct import_options){.dataset = DATASET_CUSTOMERS}, customers);
+    EXPECT_COUNTS(&s, 0, 0, 4, 0);
+    shop_import(&s, (struct import_options){.dataset = DATASET_PRODUCTS}, products);
+    EXPECT_COUNTS(&s, 1, 1, 0, 0);
+    shop_import(&s, (struct import_options){.dataset = DATASET_PRODUCTS}, products);
+    EXPECT_COUNTS(&s, 0, 0, 2, 0);
+    EXPECT_TABLE(&s, "select attributes from customers order by customer_id", "{\"seg\": \"gold\", \"zip\": 2}\n{\"zip\": 5}\n");
+    shop_close(&s);
+}
+
 Test(imports, seals_what_is_personal)
 {
     struct shop s;
