@@ -7,11 +7,11 @@ static enum meros_code read_body(void *arg, char *to, size_t cap, size_t *out_n,
     return http_body_read(arg, to, cap, out_n, err);
 }
 
-static bool dataset_of(struct str name, enum dataset *out)
+static bool dataset_of(struct str name, enum dataset_kind *out)
 {
     for (int d = 0; d < DATASET_COUNT; d++) {
         if (!str_is(name, datasets[d].name)) continue;
-        *out = (enum dataset)d;
+        *out = (enum dataset_kind)d;
         return true;
     }
     return false;

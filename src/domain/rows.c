@@ -22,7 +22,7 @@ const struct dataset_info datasets[DATASET_COUNT] = {
     [DATASET_EVENTS] = {"events", FIELDS(event_fields), "properties"},
 };
 
-int dataset_field(enum dataset d, struct str name)
+int dataset_field(enum dataset_kind d, struct str name)
 {
     for (int i = 0; i < datasets[d].n_fields; i++)
         if (str_is(name, datasets[d].fields[i].name)) return i;

@@ -20,6 +20,7 @@
 #include "meros/store/segments.h"
 #include "meros/store/stats.h"
 #include "meros/store/store.h"
+#include "seal_priv.h"
 #include "serving_priv.h"
 
 enum { READERS = 2, MODELS_MAX = 1000, ANSWER_MAX = 4 << 20, ANSWER_USUAL = 2000, WATCH_MS = 250, STATEMENT_MS = 4000 };
@@ -234,7 +235,13 @@ static enum meros_code answer(struct reader *r, const struct fetched *f, size_t 
         if (rc != MEROS_OK) return rc;
     }
     const struct stored_membership *stored = f->memberships->slots[slot_of(f->memberships, s->stats.customer_no)].first;
-    serving_write_customer(json, s, attributes, f->models, stored, r->batch.ats[i], f->now,
+    struct customer_state open = *s;
+    bool ok = true;
+    open.email = unseal_text(r->serving->svc, &r->arena, s->email, &ok);
+    open.name = unseal_text(r->serving->svc, &r->arena, s->name, &ok);
+    open.phone = unseal_text(r->serving->svc, &r->arena, s->phone, &ok);
+    if (!ok) log_warn("customer.sealed", KV_I("customer_no", s->stats.customer_no), KV("advice", "sealed with another pii_key"));
+    serving_write_customer(json, &open, attributes, f->models, stored, r->batch.ats[i], f->now,
                            r->serving->svc->settings.activity_half_life_days);
     json_free(attributes);
     return json->failed ? err_set(err, MEROS_OUT_OF_MEMORY, "The answer is too large.") : MEROS_OK;

@@ -102,6 +102,9 @@ void serving_write_customer(struct buf *out, const struct customer_state *state,
     jsonw_begin_object(&w);
     jsonw_kstr(&w, "customer_id", state->customer_id);
     jsonw_ktime(&w, "created_at", state->created_at);
+    jsonw_kstr(&w, "email", state->email);
+    jsonw_kstr(&w, "name", state->name);
+    jsonw_kstr(&w, "phone", state->phone);
     jsonw_kraw(&w, "attributes", state->attributes);
     jsonw_kraw(&w, "consent", state->consent);
     jsonw_key(&w, "stats");

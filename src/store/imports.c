@@ -21,7 +21,7 @@ enum meros_code import_lock(struct store_conn *c, struct meros_err *err)
     return rc;
 }
 
-enum meros_code import_begin(struct store_conn *c, enum dataset dataset, struct store_import **out, struct meros_err *err)
+enum meros_code import_begin(struct store_conn *c, enum dataset_kind dataset, struct store_import **out, struct meros_err *err)
 {
     static enum meros_code (*const prepare[DATASET_COUNT])(struct store_import *, struct meros_err *) = {
         [DATASET_CUSTOMERS] = import_customers_prepare,

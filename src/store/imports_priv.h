@@ -9,7 +9,7 @@
 
 struct store_import {
     struct store_conn *c;
-    enum dataset dataset;
+    enum dataset_kind dataset;
     struct import_counts counts;
     struct idmap customers, products; /* numbers looked up so far; emptied when they grow large */
     struct arena batch;               /* emptied after each batch */

@@ -99,7 +99,8 @@ enum { PACKED_KIND = 34 };
 #define LIVE_COLUMNS                                                                                         \
     "c.customer_no, c.customer_id, c.attributes::text, c.consent::text, c.created_at, "                      \
     "s.orders, s.returns, s.lines, s.products, s.units::float8, s.revenue::float8, s.gross_revenue::float8, " \
-    "s.returned_amount::float8, s.first_order_at, s.last_order_at, s.first_any_at, s.last_any_at, e.packed "
+    "s.returned_amount::float8, s.first_order_at, s.last_order_at, s.first_any_at, s.last_any_at, e.packed, " \
+    "c.email, c.name, c.phone "
 #define LIVE_STATS                                                                                           \
     "left join customer_stats s on s.customer_no = c.customer_no "                                           \
     "left join lateral (select " PACK("kind", "count", "decayed", "decayed_at", "first_at") " as packed "    \
@@ -197,6 +198,9 @@ static enum meros_code live(struct store_conn *c, const struct sql *s, struct sq
         t->first_order_at = rows_time(&r, k, 14);
         t->last_order_at = rows_time(&r, k, 15);
         complete(x, rows_time(&r, k, 16), rows_time(&r, k, 17), rows_bytes(&r, k, 18));
+        struct str *const personal[] = {&x->email, &x->name, &x->phone};
+        for (int p = 0; p < 3; p++)
+            if (!rows_null(&r, k, 19 + p)) *personal[p] = kept(arena, rows_bytes(&r, k, 19 + p), &ok);
     }
     rows_done(&r);
     return ok ? MEROS_OK : err_set(err, MEROS_OUT_OF_MEMORY, "No memory for the state of customers.");

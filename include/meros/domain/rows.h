@@ -14,7 +14,7 @@
 #include "meros/domain/stats.h"
 #include "meros/domain/timetext.h"
 
-enum dataset { DATASET_CUSTOMERS, DATASET_PRODUCTS, DATASET_ORDERS, DATASET_EVENTS, DATASET_COUNT };
+enum dataset_kind { DATASET_CUSTOMERS, DATASET_PRODUCTS, DATASET_ORDERS, DATASET_EVENTS, DATASET_COUNT };
 
 enum customer_field { CUSTOMER_ID, CUSTOMER_CREATED_AT, CUSTOMER_EMAIL, CUSTOMER_NAME, CUSTOMER_PHONE };
 enum product_field { PRODUCT_ID, PRODUCT_NAME, PRODUCT_CATEGORY, PRODUCT_PRICE, PRODUCT_DESCRIPTION, PRODUCT_AVAILABLE };
@@ -38,7 +38,7 @@ struct dataset_info {
     const char *extras;         /* where other columns go: "attributes", "properties"; NULL: nowhere */
 };
 extern const struct dataset_info datasets[DATASET_COUNT];
-int dataset_field(enum dataset d, struct str name); /* -1 if there is none of that name */
+int dataset_field(enum dataset_kind d, struct str name); /* -1 if there is none of that name */
 
 /* Text of a CSV cell may mean a number or a truth; a cell of JSON says what it is. */
 enum cell_kind { CELL_ABSENT, CELL_TEXT, CELL_STRING, CELL_NUMBER, CELL_BOOL, CELL_NULL, CELL_JSON };

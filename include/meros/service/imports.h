@@ -15,7 +15,7 @@
 enum import_format { IMPORT_CSV, IMPORT_NDJSON };
 
 struct import_options {
-    enum dataset dataset;
+    enum dataset_kind dataset;
     enum import_format format;
     struct str map;         /* "InvoiceNo:order_id,StockCode:product_id"; a backslash takes the next character as it is */
     struct str date_format; /* domain/timetext.h */

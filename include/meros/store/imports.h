@@ -41,7 +41,7 @@ struct sealed_customer_row {
     struct sealed email, name, phone;
 };
 
-enum meros_code import_begin(struct store_conn *c, enum dataset dataset, struct store_import **out, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code import_begin(struct store_conn *c, enum dataset_kind dataset, struct store_import **out, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code import_customers(struct store_import *i, const struct sealed_customer_row *rows, size_t n, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code import_products(struct store_import *i, const struct product_row *rows, size_t n, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code import_orders(struct store_import *i, const struct order_row *rows, size_t n, struct meros_err *err) MEROS_MUSTCHECK;

@@ -21,6 +21,7 @@ struct customer_state {
     struct str customer_id;   /* the name answers use; of an alias its customer's */
     struct str attributes;    /* a JSON object, as text */
     struct str consent;       /* a JSON object, as text */
+    struct str email, name, phone; /* sealed; STR_NONE: none, and always so as of a moment */
     int64_t created_at;       /* as the client said, or TIME_NONE (stats.created_at falls back to the first thing seen) */
 };
 
