@@ -85,6 +85,20 @@ enum meros_code api_page_read(struct http_request *req, const char *list, const 
 void api_page_begin(struct api_page *p, struct jsonw *w);
 void api_page_end(struct api_page *p, struct jsonw *w, bool more, const struct api_part *last);
 
+/* Writing a list whose rows come through a callback, one more of them asked for than the page holds: that one only tells
+ * that there is more. */
+struct api_listing {
+    struct jsonw *w;
+    int64_t limit, n, last; /* last: of the row that ends the page, what its cursor holds */
+};
+/* Whether this row is to be written; then `last` is its part of the cursor. */
+static inline bool api_listing_take(struct api_listing *l, int64_t part)
+{
+    if (l->n++ >= l->limit) return false;
+    l->last = part;
+    return true;
+}
+
 /* The cursor itself, for tests and for lists of another form. 0 if it does not fit. */
 size_t api_cursor_encode(const char *list, const char *shape, const struct api_part *parts, char out[API_CURSOR_CAP]);
 /* False for anything that api_cursor_encode did not make for this list and shape. text holds what the parts point to. */

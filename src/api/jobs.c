@@ -46,18 +46,11 @@ static enum meros_code get(struct http_request *req, struct meros_err *err)
     return reply_job(req, http_path_param(req, "id"), 200, err);
 }
 
-struct listing {
-    struct jsonw *w;
-    int64_t limit, n, last;
-};
-
 static void write_item(void *arg, const struct job *job)
 {
-    struct listing *l = arg;
-    if (l->n++ >= l->limit)
-        return; /* one more than asked for: it only tells that there is more */
+    struct api_listing *l = arg;
+    if (!api_listing_take(l, job->job_no)) return;
     job_write(l->w, job);
-    l->last = job->job_no;
 }
 
 static enum meros_code list(struct http_request *req, struct meros_err *err)
@@ -69,7 +62,7 @@ static enum meros_code list(struct http_request *req, struct meros_err *err)
         return rc;
     bool one_state = job_state_of(http_query_str(req, "state"), &state);
     struct api_reply r;
-    struct listing l = {.w = api_reply_begin(&r), .limit = page.limit};
+    struct api_listing l = {.w = api_reply_begin(&r), .limit = page.limit};
     api_page_begin(&page, l.w);
     rc = jobs_list(api_service(req), one_state ? (int)state : -1, http_query_str(req, "kind"), page.part[0].i, page.limit + 1,
                    write_item, &l, err);

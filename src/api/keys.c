@@ -96,20 +96,13 @@ static enum meros_code create(struct http_request *req, struct meros_err *err)
     return api_reply_end(&r, req, 201, err);
 }
 
-struct listing {
-    struct jsonw *w;
-    int64_t limit, n, last;
-};
-
 static void write_item(void *arg, const struct key_info *key)
 {
-    struct listing *l = arg;
-    if (l->n++ >= l->limit)
-        return; /* one more than asked for: it only tells that there is more */
+    struct api_listing *l = arg;
+    if (!api_listing_take(l, key->key_no)) return;
     jsonw_begin_object(l->w);
     write_members(l->w, key);
     jsonw_end_object(l->w);
-    l->last = key->key_no;
 }
 
 static enum meros_code list(struct http_request *req, struct meros_err *err)
@@ -119,7 +112,7 @@ static enum meros_code list(struct http_request *req, struct meros_err *err)
     if (rc != MEROS_OK)
         return rc;
     struct api_reply r;
-    struct listing l = {.w = api_reply_begin(&r), .limit = page.limit};
+    struct api_listing l = {.w = api_reply_begin(&r), .limit = page.limit};
     api_page_begin(&page, l.w);
     rc = keys_list(api_service(req), page.part[0].i, page.limit + 1, write_item, &l, err);
     if (rc != MEROS_OK) {

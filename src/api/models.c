@@ -76,16 +76,10 @@ static enum meros_code reply_model(struct http_request *req, struct meros_err *e
     return rc;
 }
 
-struct listing {
-    struct jsonw *w;
-    int64_t limit, n, last;
-};
-
 static void write_item(void *arg, const struct model_row *m)
 {
-    struct listing *l = arg;
-    if (l->n++ >= l->limit) return;
-    l->last = m->model_no;
+    struct api_listing *l = arg;
+    if (!api_listing_take(l, m->model_no)) return;
     write_model(l->w, m);
 }
 
@@ -96,7 +90,7 @@ static enum meros_code list(struct http_request *req, struct meros_err *err)
     if (rc != MEROS_OK) return rc;
     const int active = http_query_given(req, "active") ? http_query_bool(req, "active", false) : -1;
     struct api_reply r;
-    struct listing l = {.w = api_reply_begin(&r), .limit = page.limit};
+    struct api_listing l = {.w = api_reply_begin(&r), .limit = page.limit};
     api_page_begin(&page, l.w);
     rc = models_list(api_service(req), http_query_str(req, "kind"), active, page.part[0].i, page.limit + 1, write_item, &l, err);
     if (rc != MEROS_OK) {

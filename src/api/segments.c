@@ -75,16 +75,10 @@ static enum meros_code get(struct http_request *req, struct meros_err *err)
     return rc;
 }
 
-struct listing {
-    struct jsonw *w;
-    int64_t limit, n, last;
-};
-
 static void write_summary(void *arg, const struct segmentation_view *s)
 {
-    struct listing *l = arg;
-    if (l->n++ >= l->limit) return;
-    l->last = s->model->model_no;
+    struct api_listing *l = arg;
+    if (!api_listing_take(l, s->model->model_no)) return;
     write_full(l->w, s);
 }
 
@@ -94,7 +88,7 @@ static enum meros_code list(struct http_request *req, struct meros_err *err)
     enum meros_code rc = api_page_read(req, "segmentations", "i", &page, err);
     if (rc != MEROS_OK) return rc;
     struct api_reply r;
-    struct listing l = {.w = api_reply_begin(&r), .limit = page.limit};
+    struct api_listing l = {.w = api_reply_begin(&r), .limit = page.limit};
     api_page_begin(&page, l.w);
     rc = segmentation_list(api_service(req), page.part[0].i, page.limit + 1, write_summary, &l, err);
     if (rc != MEROS_OK) {
@@ -107,9 +101,8 @@ static enum meros_code list(struct http_request *req, struct meros_err *err)
 
 static void write_member(void *arg, const struct member_row *m)
 {
-    struct listing *l = arg;
-    if (l->n++ >= l->limit) return;
-    l->last = m->customer_no;
+    struct api_listing *l = arg;
+    if (!api_listing_take(l, m->customer_no)) return;
     jsonw_begin_object(l->w);
     jsonw_kstr(l->w, "customer_id", m->customer_id);
     jsonw_ktime(l->w, "since", m->since);
@@ -122,7 +115,7 @@ static enum meros_code members(struct http_request *req, struct meros_err *err)
     enum meros_code rc = api_page_read(req, "members", "i", &page, err);
     if (rc != MEROS_OK) return rc;
     struct api_reply r;
-    struct listing l = {.w = api_reply_begin(&r), .limit = page.limit};
+    struct api_listing l = {.w = api_reply_begin(&r), .limit = page.limit};
     api_page_begin(&page, l.w);
     rc = segment_members(api_service(req), http_path_param(req, "name"), http_path_param(req, "id"), page.part[0].i,
                          page.limit + 1, write_member, &l, err);
