@@ -61,6 +61,7 @@ struct model_serving {
     bool watching;
 };
 
+static const char silent[] = "The database did not answer in time; try again shortly.";
 static const double batch_bounds[] = {1, 2, 4, 8, 16, 32, 64, 128, 256};
 static struct metric_family batches = {.name = "meros_customer_reads_per_query",
                                        .help = "Customer reads answered with one database query.",
@@ -260,6 +261,7 @@ static void run_batch(struct reader *r, size_t n)
     struct fetched f = {.models = snapshot_acquire(v->models), .now = clock_now()};
     for (size_t i = 0; i < f.models->n_models; i++) f.attributes |= segment_model_needs_attributes(f.models->models[i].model);
     enum meros_code rc = fetch(r, n, &f, &err);
+    if (rc == MEROS_TIMEOUT) rc = err_set(&err, MEROS_UNAVAILABLE, "%s", silent);
 
     pthread_mutex_lock(&v->lock);
     b->at_database = false; /* from here on the asks are ours, if they still are */
@@ -356,7 +358,7 @@ static void *watch(void *arg)
 {
     struct model_serving *v = arg;
     struct meros_err err = MEROS_ERR_INIT;
-    err_set(&err, MEROS_UNAVAILABLE, "The database did not answer in time; try again shortly.");
+    err_set(&err, MEROS_UNAVAILABLE, "%s", silent);
     pthread_mutex_lock(&v->lock);
     while (!v->stopping) {
         struct timespec until;

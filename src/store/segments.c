@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "imports_priv.h"
 #include "store_priv.h"
 
 static const struct sql LOCK = {
@@ -47,10 +48,6 @@ static const struct sql NEW_TABLE = {
 static const struct sql NEW_IN = {
     "memberships_new_in", "copy new_memberships (customer_no, segment_id) from stdin (format binary)", SQL_NOTHING};
 static const struct sql NEW_DROP = {"memberships_new_drop", "drop table new_memberships", SQL_NOTHING};
-/* A customer who was erased after the training read its data must not come back. */
-static const struct sql DROP_ERASED = {
-    "memberships_drop_erased",
-    "delete from new_memberships n where not exists (select from customers c where c.customer_no = n.customer_no)", SQL_NOTHING};
 static const struct sql LEAVE = {
     "memberships_leave",
     "delete from memberships m where m.segmentation_no = $1 "
@@ -62,6 +59,13 @@ static const struct sql ENTER = {
     "select n.customer_no, $1, n.segment_id, $2 from new_memberships n order by n.customer_no "
     "on conflict (customer_no, segmentation_no) do update set segment_id = excluded.segment_id, since = excluded.since "
     "where m.segment_id <> excluded.segment_id",
+    SQL_NOTHING};
+
+/* A customer who was erased after the data were read must not come back. */
+static const struct sql DROP_ERASED = {
+    "memberships_drop_erased",
+    "delete from memberships m where m.segmentation_no = $1 "
+    "and not exists (select from customers c where c.customer_no = m.customer_no)",
     SQL_NOTHING};
 
 static const struct sql MEMBERS_PAGE = {
@@ -201,9 +205,11 @@ enum meros_code store_memberships_write(struct store_conn *c, int64_t segmentati
     struct rows left = {0}, entered = {0};
     enum meros_code rc = sql_exec0(c, &NEW_TABLE, NULL, err);
     if (rc == MEROS_OK) rc = copy_new(c, customer_nos, labels, n, segment_ids, err);
-    if (rc == MEROS_OK) rc = sql_exec0(c, &DROP_ERASED, NULL, err);
     if (rc == MEROS_OK) rc = sql_exec(c, &LEAVE, &left, err, P_INT(segmentation_no));
     if (rc == MEROS_OK) rc = sql_exec(c, &ENTER, &entered, err, P_INT(segmentation_no), P_TIME(at));
+    /* Erasure holds this lock: from here to the commit nobody is erased, and who was is seen to be gone. */
+    if (rc == MEROS_OK) rc = import_lock(c, err);
+    if (rc == MEROS_OK) rc = sql_exec(c, &DROP_ERASED, NULL, err, P_INT(segmentation_no));
     if (rc == MEROS_OK && out_changed != NULL) *out_changed = left.affected + entered.affected;
     rows_done(&left);
     rows_done(&entered);

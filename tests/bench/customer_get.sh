@@ -50,7 +50,8 @@ for i in 1 8 9 4321; do
     grep -q "\"orders\":$((1 + i % 9))," "$dir/answer" && grep -q '"behaviour":{"id":"s' "$dir/answer" && grep -q '"rfm":{"id":' "$dir/answer" || answer=FAILED
 done
 bytes=$(wc -c <"$dir/answer")
-PORT=$bare_port BYTES=$bytes build/bare_mhd >/dev/null 2>&1 &
+mkfifo "$dir/stdin" && exec 9<>"$dir/stdin" || exit 2 # it runs until its standard input ends
+build/bare_mhd $bare_port $bytes <"$dir/stdin" >/dev/null 2>&1 &
 bare=$!
 n=0
 until curl -sf "http://127.0.0.1:$bare_port/" >/dev/null 2>&1; do

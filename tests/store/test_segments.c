@@ -568,6 +568,32 @@ Test(serving, survives_the_loss_of_its_connections, .timeout = 60)
     pg_done(db);
 }
 
+static void *hold_customers(void *arg)
+{
+    pg_run(arg, "begin; lock table customers in access exclusive mode; select pg_sleep(7); commit");
+    return NULL;
+}
+
+Test(serving, a_database_that_does_not_answer_is_said_to_be_away_within_seconds, .timeout = 60)
+{
+    struct pg *db = pg_fresh();
+    struct service svc;
+    char json[8192];
+    pthread_t holder;
+    shop(db);
+    on(db, &svc);
+    cr_assert_eq(pthread_create(&holder, NULL, hold_customers, db), 0);
+    const int64_t start = clock_mono_ns();
+    enum meros_code rc = MEROS_OK;
+    while (rc == MEROS_OK && clock_mono_ns() - start < 2 * INT64_C(1000000000)) rc = ask(&svc, "c1", TIME_NONE, json, sizeof json);
+    cr_assert_eq(rc, MEROS_UNAVAILABLE);
+    cr_assert_lt(clock_mono_ns() - start, (2000 + SERVING_PATIENCE_MS + 1500) * INT64_C(1000000));
+    pthread_join(holder, NULL);
+    cr_assert_eq(ask(&svc, "c1", TIME_NONE, json, sizeof json), MEROS_OK);
+    off(&svc);
+    pg_done(db);
+}
+
 Test(serving, refuses_after_it_was_stopped, .timeout = 60)
 {
     struct pg *db = pg_fresh();
