@@ -249,15 +249,15 @@ static enum MHD_Result stream_data(struct http_request *r, const char *data, siz
 {
     size_t n = *data_n;
     pthread_mutex_lock(&r->lock);
-    if (r->answered || r->in->failed != MEROS_OK || body_push_locked(r->in, data, n)) {
-        *data_n = 0; /* what comes after the answer is of no use */
-        pthread_cond_broadcast(&r->changed);
-    } else if (request_suspend_locked(r)) {
-        r->in->paused = true;
-        n = 0;
-    }
+    bool unwanted = r->answered || r->in->failed != MEROS_OK; /* what comes after the answer is of no use */
+    bool room = n <= BODY_RING - r->in->len;
+    bool paused = !unwanted && !room && request_suspend_locked(r);
+    if (paused) r->in->paused = true;
     pthread_mutex_unlock(&r->lock);
+    if (paused) return MHD_YES; /* and nothing taken: it is offered again */
+    if (!unwanted && room) body_push(r, data, n);
     atomic_fetch_add_explicit(&r->bytes_in, n, memory_order_relaxed);
+    *data_n = 0;
     return MHD_YES;
 }
 

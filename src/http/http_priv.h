@@ -90,7 +90,8 @@ struct reply {
 /* The body of a STREAM route on its way to the handler: a ring that the HTTP thread fills and the holder empties. */
 struct body_in {
     char *ring;
-    size_t head, len;
+    size_t tail, head; /* the HTTP thread's and the holder's own */
+    size_t len;        /* this and the rest are under the request's lock */
     bool eof, paused; /* paused: the connection is suspended because the ring was full */
     enum meros_code failed;
     bool reading;     /* the holder waits in http_body_read */
@@ -313,7 +314,7 @@ bool stream_headers(struct http_request *r, struct MHD_Response *m, const char *
 
 /* stream.c */
 enum { STREAM_BLOCK = 16384 };
-bool body_push_locked(struct body_in *in, const char *p, size_t n); /* false: no room, nothing taken */
+void body_push(struct http_request *r, const char *p, size_t n); /* HTTP thread; there is room for n bytes */
 void stream_kill_locked(struct http_request *r);
 
 /* pool.c */

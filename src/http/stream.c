@@ -11,24 +11,28 @@ static const double stream_ratio = 400;
 
 /* --- in */
 
-bool body_push_locked(struct body_in *in, const char *p, size_t n)
+/* One thread fills the ring and one empties it, so the bytes themselves are copied outside the lock: `len` counts them
+ * only once they are there, and no longer once they were taken. */
+void body_push(struct http_request *r, const char *p, size_t n)
 {
-    if (n > BODY_RING - in->len) return false;
-    size_t tail = (in->head + in->len) % BODY_RING, first = BODY_RING - tail < n ? BODY_RING - tail : n;
-    memcpy(in->ring + tail, p, first);
+    struct body_in *in = r->in;
+    size_t first = BODY_RING - in->tail < n ? BODY_RING - in->tail : n;
+    memcpy(in->ring + in->tail, p, first);
     memcpy(in->ring, p + first, n - first);
+    in->tail = (in->tail + n) % BODY_RING;
+    pthread_mutex_lock(&r->lock);
     in->len += n;
-    return true;
+    bool wake = in->reading;
+    pthread_mutex_unlock(&r->lock);
+    if (wake) pthread_cond_broadcast(&r->changed);
 }
 
-static size_t body_take_locked(struct body_in *in, char *to, size_t cap)
+static void body_take(struct body_in *in, char *to, size_t n)
 {
-    size_t n = in->len < cap ? in->len : cap, first = BODY_RING - in->head < n ? BODY_RING - in->head : n;
+    size_t first = BODY_RING - in->head < n ? BODY_RING - in->head : n;
     memcpy(to, in->ring + in->head, first);
     memcpy(to + first, in->ring, n - first);
     in->head = (in->head + n) % BODY_RING;
-    in->len -= n;
-    return n;
 }
 
 /* At least one byte as it was sent, or *out_n = 0 at the end. */
@@ -41,7 +45,12 @@ static enum meros_code read_raw(struct http_request *r, char *to, size_t cap, si
     while (in->len == 0 && !in->eof && !r->gone && in->failed == MEROS_OK) pthread_cond_wait(&r->changed, &r->lock);
     in->reading = false;
     if (in->len > 0 && in->failed == MEROS_OK) {
-        *out_n = body_take_locked(in, to, cap);
+        size_t n = in->len < cap ? in->len : cap;
+        pthread_mutex_unlock(&r->lock);
+        body_take(in, to, n);
+        *out_n = n;
+        pthread_mutex_lock(&r->lock);
+        in->len -= n;
         if (in->paused && in->len <= BODY_RING / 2) { /* half empty: worth waking the sender for */
             in->paused = false;
             request_wake_locked(r);
