@@ -59,6 +59,16 @@ enum meros_code import_take(struct spool *s, const struct row_shape *shape, stru
 }
 
 /* --- columns */
+
+/* Names of columns are the client's: in a sentence they are shown up to 60 bytes, in whole characters. */
+static struct str brief(struct str name)
+{
+    if (name.n <= 60) return name;
+    for (name.n = 60; name.n > 0 && ((unsigned char)name.p[name.n] & 0xC0) == 0x80;) name.n--;
+    return name;
+}
+#define SHOWN(name) (int)brief(name).n, brief(name).p
+
 enum meros_code import_parse_map(struct importing *x, struct meros_err *err)
 {
     struct str text = x->options->map;
@@ -87,10 +97,10 @@ enum meros_code import_parse_map(struct importing *x, struct meros_err *err)
     const struct dataset_info *d = &datasets[x->options->dataset];
     for (size_t k = 0; k < x->n_map; k++) {
         if (dataset_field(x->options->dataset, x->map[k].to) < 0 && (d->extras == NULL || !id_valid(x->map[k].to)))
-            return err_set(err, MEROS_INVALID, "map: %s have no field '%.*s'.", d->name, (int)x->map[k].to.n, x->map[k].to.p);
+            return err_set(err, MEROS_INVALID, "map: %s have no field '%.*s'.", d->name, SHOWN(x->map[k].to));
         for (size_t j = 0; j < k; j++)
             if (str_eq(x->map[j].from, x->map[k].from))
-                return err_set(err, MEROS_INVALID, "map names the column '%.*s' twice.", (int)x->map[k].from.n, x->map[k].from.p);
+                return err_set(err, MEROS_INVALID, "map names the column '%.*s' twice.", SHOWN(x->map[k].from));
     }
     return MEROS_OK;
 }
@@ -115,7 +125,7 @@ static const char *list_columns(struct importing *x)
     struct buf b;
     buf_init(&b, 300);
     for (size_t k = 0; k < x->n_columns && b.len < 200; k++)
-        buf_printf(&b, "%s%.*s", k > 0 ? ", " : "", (int)(x->columns[k].name.n < 40 ? x->columns[k].name.n : 40), x->columns[k].name.p);
+        buf_printf(&b, "%s%.*s", k > 0 ? ", " : "", SHOWN(x->columns[k].name));
     const char *text = arena_strdup(&x->memory, b.data != NULL ? b.data : "");
     buf_done(&b);
     return text != NULL ? text : "";
@@ -131,16 +141,16 @@ static enum meros_code check_columns(struct importing *x, struct meros_err *err)
         for (size_t j = 0; j < k; j++) {
             const struct target *b = &x->columns[j];
             if (a->name.n > 0 && str_eq(a->name, b->name))
-                return err_set(err, MEROS_INVALID, "The column '%.*s' is there twice.", (int)a->name.n, a->name.p);
+                return err_set(err, MEROS_INVALID, "The column '%.*s' is there twice.", SHOWN(a->name));
             if ((a->to >= 0 && a->to == b->to) || (a->to == TO_EXTRAS && b->to == TO_EXTRAS && str_eq(a->extra, b->extra)))
-                return err_set(err, MEROS_INVALID, "The columns '%.*s' and '%.*s' both mean %.*s.", (int)b->name.n, b->name.p,
-                               (int)a->name.n, a->name.p, a->to >= 0 ? 200 : (int)a->extra.n, a->to >= 0 ? d->fields[a->to].name : a->extra.p);
+                return err_set(err, MEROS_INVALID, "The columns '%.*s' and '%.*s' both mean %.*s.", SHOWN(b->name), SHOWN(a->name),
+                               SHOWN(a->to >= 0 ? str_of(d->fields[a->to].name) : a->extra));
         }
     }
     for (size_t k = 0; k < x->n_map; k++)
         if (!x->map[k].used)
-            return err_set(err, MEROS_INVALID, "map: the file has no column '%.*s'; its columns are %s.", (int)x->map[k].from.n,
-                           x->map[k].from.p, list_columns(x));
+            return err_set(err, MEROS_INVALID, "map: the file has no column '%.*s'; its columns are %s.", SHOWN(x->map[k].from),
+                           list_columns(x));
     struct buf missing;
     buf_init(&missing, 200);
     for (int f = 0; f < d->n_fields; f++)
