@@ -74,7 +74,7 @@ LUA
 cpu() { for p in "$@"; do cat "/proc/$p/stat" 2>/dev/null; done | awk '{ s += $14 + $15 } END { print s + 0 }'; }
 postmaster=$(find "$dir/var" -name postmaster.pid -exec head -1 {} + | head -1)
 measure() { # url path -> requests per second; -> $dir/wrk
-    wrk -t1 -c128 -d"${seconds}s" --latency -s "$dir/get.lua" -H "$auth" "$1" -- "$2" >"$dir/wrk" 2>&1
+    wrk -t1 -c256 -d"${seconds}s" --latency -s "$dir/get.lua" -H "$auth" "$1" -- "$2" >"$dir/wrk" 2>&1
     grep -q 'Non-2xx' "$dir/wrk" && answer=FAILED
     sed -n 's/^Requests\/sec: *//p' "$dir/wrk"
 }
@@ -82,18 +82,21 @@ seconds=1
 measure "$base" /v1/customers/c >/dev/null # warm
 seconds=3 ours=0 peer=0
 for round in 1 2 3; do
+    b0=$(cpu $bare)
     b=$(measure "http://127.0.0.1:$bare_port" /)
+    b1=$(cpu $bare)
     m0=$(cpu $meros) p0=$(cpu $(pgrep -P "$postmaster"))
     o=$(measure "$base" /v1/customers/c)
     m1=$(cpu $meros) p1=$(cpu $(pgrep -P "$postmaster"))
     peer=$(echo "$peer $b" | awk '{ print ($2 > $1) ? $2 : $1 }')
     if [ "$(echo "$o $ours" | awk '{ print ($1 > $2) }')" = 1 ]; then
         ours=$o
-        split=$(echo "$((m1 - m0)) $((p1 - p0)) $o $seconds $(getconf CLK_TCK) $(getconf _NPROCESSORS_ONLN)" | awk '{
-            n = $3 * $4; printf "CPU us a request: meros %.1f, PostgreSQL %.1f; %.0f%% of %d cores busy with both", $1 / $5 / n * 1e6, $2 / $5 / n * 1e6, 100 * ($1 + $2) / $5 / $4 / $6, $6 }')
+        split=$(echo "$((m1 - m0)) $((p1 - p0)) $o $seconds $(getconf CLK_TCK) $(getconf _NPROCESSORS_ONLN) $((b1 - b0)) $b" | awk '{
+            us = 1e6 / $5 / $4
+            printf "meros %.1f us a request, PostgreSQL %.1f (bare %.1f), busy %.0f %% of %d cores", $1 * us / $3, $2 * us / $3, $7 * us / $8, 100 * ($1 + $2) / $5 / $4 / $6, $6 }')
         p99=$(sed -n 's/^ *99% *//p' "$dir/wrk")
     fi
 done
 echo "$ours $peer $answer" | awk '{ printf "%-30s %12.0f/s %12.0f/s %8.2f  %-7s %s\n", "customer_get", $1, $2, $1 / $2, $3, "ours/peer >= 0.20" }'
-echo "  bound by CPU: $split, the rest wrk's; p99 $p99; $customers customers, answers of $bytes bytes"
+echo "  CPU: $split; p99 $p99; $customers customers, answers of $bytes bytes"
 [ "$answer" = ok ]
