@@ -20,7 +20,7 @@ static void write_digest(struct jsonw *w, const char *name, struct str bytes)
 static void write_importances(struct jsonw *w, struct str metrics)
 {
     struct json *tree = NULL;
-    if (json_parse(metrics.p, metrics.n, &tree, NULL) != MEROS_OK) return;
+    if (json_parse_stored(metrics.p, metrics.n, &tree, NULL) != MEROS_OK) return;
     const struct json *list = json_get(tree, "feature_importances");
     if (list != NULL) {
         jsonw_key(w, "feature_importances");

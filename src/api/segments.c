@@ -37,7 +37,7 @@ static void write_segment_head(struct jsonw *w, const struct segment_row *s)
 static void write_profile(struct jsonw *w, struct str text)
 {
     struct json *profile = NULL;
-    if (json_parse(text.p, text.n, &profile, NULL) != MEROS_OK) return;
+    if (json_parse_stored(text.p, text.n, &profile, NULL) != MEROS_OK) return;
     const void *at = NULL;
     struct str name;
     const struct json *v;

@@ -70,7 +70,7 @@ static const char *reason(const json_error_t *e)
     }
 }
 
-enum meros_code json_parse(const char *p, size_t n, struct json **out, struct meros_err *err)
+static enum meros_code parse(const char *p, size_t n, bool big_integers, struct json **out, struct meros_err *err)
 {
     size_t at;
     int line, column;
@@ -88,6 +88,8 @@ enum meros_code json_parse(const char *p, size_t n, struct json **out, struct me
     }
     json_error_t e;
     json_t *root = json_loadb(p, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
+    if (root == NULL && big_integers && json_error_code(&e) == json_error_numeric_overflow)
+        root = json_loadb(p, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, &e);
     if (root == NULL) {
         if (json_error_code(&e) == json_error_out_of_memory)
             return err_set(err, MEROS_OUT_OF_MEMORY, "not enough memory to read the JSON body");
@@ -98,6 +100,16 @@ enum meros_code json_parse(const char *p, size_t n, struct json **out, struct me
     }
     *out = (struct json *)root;
     return MEROS_OK;
+}
+
+enum meros_code json_parse(const char *p, size_t n, struct json **out, struct meros_err *err)
+{
+    return parse(p, n, false, out, err);
+}
+
+enum meros_code json_parse_stored(const char *p, size_t n, struct json **out, struct meros_err *err)
+{
+    return parse(p, n, true, out, err);
 }
 
 void json_free(struct json *root)

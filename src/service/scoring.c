@@ -43,7 +43,7 @@ static enum meros_code extract_row(void *arg, const struct customer_state *state
         return stopped(err);
     struct json *attributes = NULL;
     if (x->attributes && state->attributes.n > 2) { /* "{}" is most of them */
-        enum meros_code rc = json_parse(state->attributes.p, state->attributes.n, &attributes, err);
+        enum meros_code rc = json_parse_stored(state->attributes.p, state->attributes.n, &attributes, err);
         if (rc != MEROS_OK) return rc;
     }
     const int64_t at = x->model == NULL ? x->d->at : segment_model_moment(x->model, &state->stats, x->d->at);

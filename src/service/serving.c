@@ -232,7 +232,7 @@ static enum meros_code answer(struct reader *r, const struct fetched *f, size_t 
                        "There is no customer with this id; one comes into being with PUT /v1/customers/{id}, an import or an event.");
     struct json *attributes = NULL;
     if (f->attributes && s->attributes.n > 2) {
-        enum meros_code rc = json_parse(s->attributes.p, s->attributes.n, &attributes, err);
+        enum meros_code rc = json_parse_stored(s->attributes.p, s->attributes.n, &attributes, err);
         if (rc != MEROS_OK) return rc;
     }
     const struct stored_membership *stored = f->memberships->slots[slot_of(f->memberships, s->stats.customer_no)].first;

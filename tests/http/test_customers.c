@@ -7,9 +7,9 @@ Test(customers, are_created_then_replaced)
 {
     struct reply *r = put("/v1/customers/cu1", "{\"email\":\"cu1@example.org\",\"name\":\"Anna\",\"created_at\":\"2025-03-01T09:00:00+01:00\",\"attributes\":{\"country\":\"DE\",\"age\":41,\"vip\":true,\"tags\":[\"a\",{\"b\":null}]}}");
     expect(r, 201);
+    cr_assert_str_eq(text_at(r, "/email"), "cu1@example.org");
     r = get("/v1/customers/cu1");
     expect(r, 200);
-    cr_assert_str_eq(text_at(r, "/email"), "cu1@example.org");
     cr_assert_str_eq(text_at(r, "/created_at"), "2025-03-01T08:00:00Z");
     cr_assert_eq(int_at(r, "/attributes/age"), 41);
     cr_assert(bool_at(r, "/attributes/vip"));
@@ -18,7 +18,7 @@ Test(customers, are_created_then_replaced)
     r = put("/v1/customers/cu1", "{\"attributes\":{\"country\":\"AT\"}}");
     expect(r, 200);
     cr_assert(null_at(r, "/email") && null_at(r, "/name"), "what the body leaves out is forgotten");
-    cr_assert_null(at(r, "/attributes/age"));
+    cr_assert_null(at(get("/v1/customers/cu1"), "/attributes/age"));
 }
 
 Test(customers, are_patched_member_by_member)

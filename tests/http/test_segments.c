@@ -25,6 +25,15 @@ static void fill(int each)
     buf_done(&b);
 }
 
+/* One customer's odd attributes: numbers that no integer holds, that swamp every mean, that are not numbers everywhere. */
+static void add_oddities(int each)
+{
+    for (int kind = 0; kind < 3; kind++)
+        for (int c = 0; c < each; c++)
+            expect(put(text("/v1/customers/s-%d-%d", kind, c), text("{\"attributes\":{\"height\":%s,\"plan\":%s,\"deep\":{\"a\":[1]}}}", c == 7 ? "1e308" : c == 8 ? "-1e308" : c == 9 ? "\"tall\"" : "1.8",
+                                                                    c == 3 ? "1e22" : c == 4 ? "true" : "\"basic\"")), 200);
+}
+
 static const char *const kmeans = "{\"kind\":\"train.segments\",\"params\":{\"name\":\"behaviour\",\"k\":3,\"seed\":7,\"as_of\":\"2026-01-01T00:00:00Z\"}}";
 
 /* The sums that must hold of any segmentation. */
@@ -206,4 +215,21 @@ Test(segments, the_same_data_and_seed_give_the_same_segments_whatever_the_thread
         instance_done(&s);
     }
     cr_assert_eq(inertia[0], inertia[1]);
+}
+
+/* A poisoned attribute of one customer must stop neither the training of all nor the reading of that one. */
+Test(segments, odd_attributes_of_a_few_stop_nobodys_training, .timeout = 120)
+{
+    instance_start(&s, (const char *const[]){"MEROS_LOG_LEVEL=info", NULL});
+    client_use(&s);
+    fill(30);
+    add_oddities(30);
+    struct reply *job = run_job("{\"kind\":\"train.segments\",\"params\":{\"k\":3,\"seed\":1,\"as_of\":\"2026-01-01T00:00:00Z\"}}");
+    cr_assert(num_at(job, "/result/metrics/silhouette") > -1, "%s", job->body);
+    struct reply *r = get("/v1/segmentations/behaviour");
+    expect(r, 200);
+    consistent(r, 90);
+    static const char *const odd[] = {"s-0-7", "s-0-8", "s-0-9", "s-0-3", "s-0-4"};
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) segment_of(odd[i], "behaviour");
+    instance_done(&s);
 }

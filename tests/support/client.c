@@ -230,7 +230,7 @@ struct reply *call(const struct call *c)
     struct meros_err err = MEROS_ERR_INIT;
     struct json *v = NULL;
     if (strstr(r->type, "json") != NULL && strstr(r->type, "ndjson") == NULL && r->n > 0) {
-        cr_assert_eq(json_parse(r->body, r->n, &v, &err), MEROS_OK, "%s: %s\n%.600s", r->what, err.detail, r->body);
+        cr_assert_eq(json_parse_stored(r->body, r->n, &v, &err), MEROS_OK, "%s: %s\n%.600s", r->what, err.detail, r->body);
         r->json = v;
     }
     if (!c->unchecked) check(c, r, type, sent);

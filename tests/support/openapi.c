@@ -271,7 +271,7 @@ static bool check_json(const struct openapi *api, const struct json *media_type,
     struct meros_err err = MEROS_ERR_INIT;
     struct json *v = NULL;
     char at[64];
-    if (json_parse(text.p, text.n, &v, &err) != MEROS_OK) return fault_at(f, what, "%s", err.detail);
+    if (json_parse_stored(text.p, text.n, &v, &err) != MEROS_OK) return fault_at(f, what, "%s", err.detail);
     print_to(at, sizeof at, "%s ", what);
     const struct json *schema = json_get(media_type, "schema");
     bool ok = schema != NULL ? schema_check(api, schema, v, closed, at, f) : fault_at(f, what, "has no schema in the document");

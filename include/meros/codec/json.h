@@ -37,6 +37,9 @@ void json_start(void);
 
 /* Parses one value that fills the text (blanks around it allowed). INVALID with line and column otherwise. */
 enum meros_code json_parse(const char *p, size_t n, struct json **out, struct meros_err *err) MEROS_MUSTCHECK;
+/* The same for what comes out of the database: jsonb writes 1e300 as an integer of 301 digits. Where an integer does not
+ * fit, all of the text's integers are read as reals, so that one odd number in one row stops nothing. */
+enum meros_code json_parse_stored(const char *p, size_t n, struct json **out, struct meros_err *err) MEROS_MUSTCHECK;
 void json_free(struct json *root);
 
 enum json_kind json_kind(const struct json *v); /* NULL counts as null */

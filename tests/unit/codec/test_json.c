@@ -121,6 +121,25 @@ Test(json_parse, numbers_that_do_not_fit_are_refused)
     json_free(v);
 }
 
+/* What jsonb makes of 1e300 must not keep a whole table from being read. */
+Test(json_parse, stored_text_may_hold_integers_of_any_length)
+{
+    char text_[400] = "{\"small\":7,\"big\":1";
+    size_t n = strlen(text_);
+    memset(text_ + n, '0', 300);
+    strcpy(text_ + n + 300, "}");
+    struct meros_err e = MEROS_ERR_INIT;
+    struct json *v = NULL;
+    cr_assert_eq(json_parse_stored(text_, strlen(text_), &v, &e), MEROS_OK, "%s", e.detail);
+    cr_assert(json_num(json_get(v, "big")) == 1e300 && json_num(json_get(v, "small")) == 7);
+    json_free(v);
+    cr_assert_eq(json_parse_stored("{\"i\":7}", 7, &v, &e), MEROS_OK);
+    cr_assert(json_is_int(json_get(v, "i")));
+    json_free(v);
+    cr_assert_eq(json_parse_stored("[1e400]", 7, &v, &e), MEROS_INVALID);
+    cr_assert_eq(json_parse_stored("[1", 2, &v, &e), MEROS_INVALID);
+}
+
 Test(json_parse, what_json_does_not_allow_is_refused)
 {
     static const char *const bad[] = {"",        " ",      "{",       "}",      "[1,]",    "{\"a\":1,}", "{\"a\"}",  "{a:1}", "'x'",    "01",
