@@ -184,8 +184,10 @@ void jsonw_num(struct jsonw *w, double v)
 
 void jsonw_money(struct jsonw *w, double v)
 {
-    /* Sums of cents in binary carry noise in the last digits; past 1e13 a cent is below what a double can hold. */
-    jsonw_num(w, isfinite(v) && fabs(v) < 1e13 ? rint(v * 100) / 100 : v);
+    /* Amounts have up to six digits after the point (domain/decimal.h); what binary sums carry below them is noise. Past
+     * 1e9 a double no longer holds all six, and past 1e13 not even cents. */
+    const double unit = fabs(v) < 1e9 ? 1e6 : 1e2;
+    jsonw_num(w, fabs(v) < 1e13 ? rint(v * unit) / unit : v);
 }
 
 void jsonw_bool(struct jsonw *w, bool v)

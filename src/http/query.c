@@ -88,7 +88,8 @@ static void value_parse(const struct http_param *p, const char *pointer, struct 
     switch (p->kind) {
     case HTTP_PARAM_STR:
         if (s.n > max) err_field(err, pointer, "is longer than %zu bytes", max);
-        else if (!text_ok(s)) err_field(err, pointer, "must be UTF-8 without control characters");
+        else if (!text_ok(s) && !str_is(s, "\t")) /* a delimiter may be a tab */
+            err_field(err, pointer, "must be UTF-8 without control characters");
         break;
     case HTTP_PARAM_ID:
         if (!id_valid(s))

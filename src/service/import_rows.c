@@ -176,6 +176,9 @@ static enum meros_code read_header(struct importing *x, const struct csv_record 
     for (int f = 0; f < ROW_FIELDS_MAX; f++) x->field_column[f] = -1;
     for (size_t k = 0; k < r->n; k++) {
         struct str name = str_trim(r->fields[k]);
+        if (memchr(name.p, '\r', name.n) != NULL && memchr(name.p, '\n', name.n) == NULL)
+            return err_set(err, MEROS_INVALID, "The header holds a carriage return: the file's lines end in CR alone. Save it with "
+                                               "line ends of LF or CRLF.");
         char *p = arena_strndup(&x->memory, name.p, name.n);
         if (p == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for an import.");
         x->columns[k] = target_of(x, (struct str){p, name.n});

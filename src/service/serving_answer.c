@@ -3,10 +3,12 @@
 #include "meros/codec/json.h"
 #include "serving_priv.h"
 
+/* Rounded to what a float knows: seven digits. */
 static void write_ratio(struct jsonw *w, const char *name, float value)
 {
+    const double unit = fabsf(value) < 10 ? 1e6 : 1e4;
     if (isnan(value)) jsonw_knull(w, name);
-    else jsonw_knum(w, name, round((double)value * 1e4) / 1e4);
+    else jsonw_knum(w, name, round((double)value * unit) / unit);
 }
 
 static void write_events(struct jsonw *w, const struct customer_stats *s, const float raw[FEATURE_COUNT])

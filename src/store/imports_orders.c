@@ -5,6 +5,8 @@
  * import fast. Everything else (an order that exists, lines scattered over the file, rejected rows between, several
  * customers, equal line_ids) goes to the staging table with the place of each row in the file, and is merged set-wise at
  * the end:
+ * A rejected row keeps its place even where nothing else is known of its order yet: how many came so is noted in a table
+ * of its own (order_gaps), and the order's first good batch begins behind them.
  *   1. each staged row gets its identity: line_id, or its position among the order's rows in this file;
  *   2. it is compared with the row before it of the same identity in the file, else with the stored line: inserted,
  *      updated or duplicate, as if the rows had come one by one;
@@ -27,6 +29,13 @@ static const struct sql MAKE_MERGE = {"orders_make_merge",
     "amount numeric, outcome smallint, apply boolean) on commit delete rows", SQL_NOTHING};
 static const struct sql MAKE_TOUCHED = {"orders_make_touched",
     "create temp table if not exists import_touched (customer_no bigint) on commit delete rows", SQL_NOTHING};
+static const struct sql MAKE_GAPS = {"orders_make_gaps",
+    "create temp table if not exists order_gaps (order_id text collate \"C\", n bigint) on commit delete rows", SQL_NOTHING};
+static const struct sql INDEX_GAPS = {"orders_index_gaps",
+    "create index if not exists order_gaps_order on order_gaps (order_id)", SQL_NOTHING};
+static const struct sql COPY_GAPS = {"orders_copy_gaps", "copy order_gaps (order_id, n) from stdin (format binary)", SQL_NOTHING};
+static const struct sql FIND_GAPS = {"orders_find_gaps",
+    "select order_id, sum(n)::bigint from order_gaps where order_id = any($1) group by order_id", SQL_ROWS};
 static const struct sql FIND_ORDERS = {"orders_find",
     "select order_id, order_no, customer_no, xmin = pg_current_xact_id()::xid from order_ids where order_id = any($1)", SQL_ROWS};
 static const struct sql NUMBERS = {"orders_numbers", "select nextval('order_nos') from generate_series(1, $1)", SQL_ROWS};
@@ -126,6 +135,8 @@ enum meros_code import_orders_prepare(struct store_import *i, struct meros_err *
     TRY(sql_exec0(i->c, &MAKE_STAGE, NULL, err));
     TRY(sql_exec0(i->c, &MAKE_MERGE, NULL, err));
     TRY(sql_exec0(i->c, &MAKE_TOUCHED, NULL, err));
+    TRY(sql_exec0(i->c, &MAKE_GAPS, NULL, err));
+    TRY(sql_exec0(i->c, &INDEX_GAPS, NULL, err));
     return MEROS_OK;
 }
 
@@ -134,6 +145,7 @@ struct group { /* the rows of one order in a batch */
     struct str order_id;
     int64_t order_no, holder_no; /* holder: the customer who has it now */
     size_t first, rows, good;    /* first: index of its first row; linked through line.next */
+    int64_t gap;                 /* rejected rows of earlier batches, before anything was known of the order */
     size_t last;
     bool known, fresh; /* fresh: made by this import */
     bool staged;
@@ -230,10 +242,50 @@ static enum meros_code find_orders(struct batch *b, struct meros_err *err)
     return MEROS_OK;
 }
 
+/* Notes the places of rejected rows of orders that nothing else is known of, and finds those noted before. */
+static enum meros_code find_gaps(struct batch *b, struct meros_err *err)
+{
+    struct str *ids = arena_array(&b->i->batch, b->n_groups, sizeof *ids);
+    struct copy_in k;
+    struct rows r;
+    size_t found = 0, none = 0;
+    int64_t written;
+    if (ids == NULL) return no_memory(err);
+    for (size_t g = 0; g < b->n_groups; g++) {
+        if (b->groups[g].known) continue;
+        if (b->groups[g].good > 0) ids[found++] = b->groups[g].order_id;
+        else none++;
+    }
+    if (found > 0 && b->i->gaps > 0) {
+        TRY(sql_exec(b->i->c, &FIND_GAPS, &r, err, P_TEXTS(ids, found)));
+        for (size_t j = 0; j < r.n; j++) {
+            int64_t *at = idmap_get(&b->by_id, rows_text(&r, j, 0));
+            if (at != NULL) b->groups[*at].gap = rows_int(&r, j, 1);
+        }
+        rows_done(&r);
+    }
+    if (none == 0) return MEROS_OK;
+    TRY(copy_in_begin(&k, b->i->c, &COPY_GAPS, err));
+    for (size_t g = 0; g < b->n_groups; g++) {
+        const struct group *group = &b->groups[g];
+        if (group->known || group->good > 0) continue;
+        enum meros_code rc = copy_in_row(&k, 2, err);
+        if (rc != MEROS_OK) {
+            copy_in_abort(&k);
+            return rc;
+        }
+        copy_in_text(&k, group->order_id);
+        copy_in_int8(&k, (int64_t)group->rows);
+    }
+    TRY(copy_in_end(&k, &written, err));
+    b->i->gaps += written;
+    return MEROS_OK;
+}
+
 /* Whether the lines of a new order can be written as they stand. */
 static bool straight(const struct batch *b, const struct group *g)
 {
-    if (g->known || g->good != g->rows) return false;
+    if (g->known || g->gap > 0 || g->good != g->rows) return false;
     for (size_t k = g->first; k != SIZE_MAX; k = b->lines[k].next) {
         const struct line *l = &b->lines[k];
         if (l->customer_no != g->holder_no) return false;
@@ -438,40 +490,49 @@ static enum meros_code write_straight(struct batch *b, struct meros_err *err)
     return copy_orders(b, order, n, err);
 }
 
+/* A row for the stage; line NULL: a rejected one of an earlier batch, before all others. */
+static enum meros_code stage_row(struct copy_in *k, const struct group *g, const struct line *line, int64_t seq, struct meros_err *err)
+{
+    static const struct order_row gone = {.ordered_at = TIME_NONE, .rejected = true};
+    static const struct line gap = {.row = &gone};
+    const struct line *l = line != NULL ? line : &gap;
+    TRY(copy_in_row(k, 14, err));
+    copy_in_int8(k, line != NULL ? seq : -1);
+    copy_in_text(k, g->order_id);
+    copy_in_int8(k, g->order_no);
+    copy_in_bool(k, g->fresh);
+    copy_in_int8(k, g->holder_no);
+    put_number(k, l->customer_no);
+    put_number(k, l->line_key);
+    copy_in_text(k, l->row->line_id);
+    put_number(k, l->product_no);
+    copy_in_time(k, l->row->rejected ? TIME_NONE : l->row->ordered_at);
+    put_decimal(k, l->row->quantity);
+    put_decimal(k, l->row->unit_price);
+    put_decimal(k, l->row->amount);
+    copy_in_bool(k, l->row->rejected);
+    return MEROS_OK;
+}
+
 static enum meros_code write_stage(struct batch *b, struct meros_err *err)
 {
     struct copy_in k;
     int64_t written;
     size_t n = 0;
-    for (size_t at = 0; at < b->n; at++) {
-        const struct group *g = &b->groups[b->lines[at].group];
-        n += g->staged && g->order_no != 0;
-    }
+    enum meros_code rc = MEROS_OK;
+    for (size_t g = 0; g < b->n_groups; g++) n += b->groups[g].staged && b->groups[g].order_no != 0;
     if (n == 0) return MEROS_OK;
     TRY(copy_in_begin(&k, b->i->c, &COPY_STAGE, err));
-    for (size_t at = 0; at < b->n; at++) {
-        const struct line *l = &b->lines[at];
-        const struct group *g = &b->groups[l->group];
-        if (!g->staged || g->order_no == 0) continue; /* an unknown order of rejected rows alone leaves no trace */
-        enum meros_code rc = copy_in_row(&k, 14, err);
-        if (rc != MEROS_OK) {
-            copy_in_abort(&k);
-            return rc;
-        }
-        copy_in_int8(&k, b->i->sequence + (int64_t)at);
-        copy_in_text(&k, g->order_id);
-        copy_in_int8(&k, g->order_no);
-        copy_in_bool(&k, g->fresh);
-        copy_in_int8(&k, g->holder_no);
-        put_number(&k, l->customer_no);
-        put_number(&k, l->line_key);
-        copy_in_text(&k, l->row->line_id);
-        put_number(&k, l->product_no);
-        copy_in_time(&k, l->row->rejected ? TIME_NONE : l->row->ordered_at);
-        put_decimal(&k, l->row->quantity);
-        put_decimal(&k, l->row->unit_price);
-        put_decimal(&k, l->row->amount);
-        copy_in_bool(&k, l->row->rejected);
+    for (size_t g = 0; g < b->n_groups && rc == MEROS_OK; g++)
+        for (int64_t j = 0; j < b->groups[g].gap && rc == MEROS_OK; j++) rc = stage_row(&k, &b->groups[g], NULL, 0, err);
+    for (size_t at = 0; at < b->n && rc == MEROS_OK; at++) {
+        const struct group *g = &b->groups[b->lines[at].group];
+        if (!g->staged || g->order_no == 0) continue; /* an unknown order of rejected rows alone leaves but a gap */
+        rc = stage_row(&k, g, &b->lines[at], b->i->sequence + (int64_t)at, err);
+    }
+    if (rc != MEROS_OK) {
+        copy_in_abort(&k);
+        return rc;
     }
     TRY(copy_in_end(&k, &written, err));
     b->i->staged += written;
@@ -490,6 +551,7 @@ enum meros_code import_orders(struct store_import *i, const struct order_row *ro
     if (rc == MEROS_OK) rc = group_rows(&b, rows, err);
     if (rc == MEROS_OK) rc = number_rows(&b, err);
     if (rc == MEROS_OK) rc = find_orders(&b, err);
+    if (rc == MEROS_OK) rc = find_gaps(&b, err);
     if (rc == MEROS_OK) rc = make_orders(&b, err);
     if (rc == MEROS_OK) rc = write_straight(&b, err);
     if (rc == MEROS_OK) rc = write_stage(&b, err);

@@ -16,6 +16,7 @@ struct store_import {
     bool mark_made;                   /* numbers of ids that import_resolve makes are noted below zero */
     int64_t sequence;                 /* rows seen, in the order of the file */
     int64_t staged;
+    int64_t gaps;                     /* orders noted in order_gaps */
 };
 
 /* Serializes imports, erasure and whatever else must not meet a half-written import. Until the transaction ends. */

@@ -142,6 +142,7 @@ Test(imports, latin1_bom_delimiter_and_column_names_of_others)
     counts(r, 1, 0, 0, 0, 1);
     error_at(r, 0, 2, NULL);
     counts(call(&(struct call){.method = "POST", .path = "/v1/imports/customers?delimiter=tab", .type = "text/csv", .body = "customer_id\tcity\nio8-d\tBonn\n"}), 1, 1, 0, 0, 0);
+    counts(call(&(struct call){.method = "POST", .path = "/v1/imports/customers?delimiter=%09", .type = "text/csv", .body = "customer_id\tcity\nio8-d\tBonn\n"}), 1, 0, 0, 1, 0);
 }
 
 Test(imports, dates_as_others_write_them)

@@ -147,6 +147,7 @@ Test(imports, refuses_headers_and_options_that_make_no_sense)
     refused(&s, o, "order_id,when\n", "customer_id, ordered_at");
     refused(&s, o, "order_id;customer_id;ordered_at\n", "delimiter");
     refused(&s, o, "order_id,customer_id,ordered_at,customer_id\n", "twice");
+    refused(&s, o, "order_id,customer_id,ordered_at\ro1,c1,2024-01-01\r", "CR alone");
     refused(&s, (struct import_options){.dataset = DATASET_ORDERS, .map = STR("No:order_id")}, "order_id,No,customer_id,ordered_at\n", "both");
     refused(&s, (struct import_options){.dataset = DATASET_ORDERS, .map = STR("No:order_id")}, "order_id,customer_id,ordered_at\n", "'No'");
     refused(&s, (struct import_options){.dataset = DATASET_ORDERS, .map = STR("a:oder_id")}, "a\n", "oder_id");
@@ -324,6 +325,25 @@ Test(imports, insert_once_when_the_same_file_comes_several_times_at_one_moment)
     cr_expect_eq(duplicates, (FILES - 1) * ROWS);
     cr_expect_eq(pg_int(s.db, "select count(*) from order_lines"), ROWS);
     cr_expect_eq(pg_int(s.db, "select sum(lines) from customer_stats"), ROWS);
+    buf_done(&b);
+    shop_close(&s);
+}
+
+Test(imports, keep_the_place_of_a_rejected_line_whose_order_becomes_known_only_batches_later)
+{
+    struct shop s;
+    struct buf b;
+    shop_open(&s);
+    buf_init(&b, 64 << 20);
+    buf_str(&b, HEAD "late,l,some day,p1,1,5\n");
+    for (int k = 0; k < 70000; k++) buf_printf(&b, "o%d,c%d,2024-01-01,p%d,1,1\n", k / 7, k / 7 % 100, k % 70);
+    buf_str(&b, "late,l,2024-01-01,p1,1,7\nlate,l,2024-01-01,p2,1,9\n");
+    shop_orders(&s, b.data);
+    EXPECT_COUNTS(&s, 70002, 0, 0, 1);
+    cr_expect_eq(pg_int(s.db, "select sum(line_key) from order_lines join order_ids using (order_no) where order_id = 'late'"), 2 + 3);
+    shop_orders(&s, b.data);
+    EXPECT_COUNTS(&s, 0, 0, 70002, 1);
+    cr_expect_eq(pg_int(s.db, "select revenue from orders where order_id = 'late'"), 16);
     buf_done(&b);
     shop_close(&s);
 }

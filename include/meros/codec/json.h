@@ -99,7 +99,7 @@ void jsonw_str(struct jsonw *w, struct str s); /* STR_NONE writes null */
 void jsonw_cstr(struct jsonw *w, const char *s);
 void jsonw_int(struct jsonw *w, int64_t v);
 void jsonw_num(struct jsonw *w, double v);
-void jsonw_money(struct jsonw *w, double v); /* rounded to cents where that is what it means: "%.2f" without trailing zeros */
+void jsonw_money(struct jsonw *w, double v); /* rounded to a millionth, without trailing zeros; to cents past 1e9 */
 void jsonw_bool(struct jsonw *w, bool v);
 void jsonw_null(struct jsonw *w);
 void jsonw_time(struct jsonw *w, int64_t t); /* TIME_NONE writes null */

@@ -43,7 +43,7 @@ enum {
 };
 
 enum http_param_kind {
-    HTTP_PARAM_STR,   /* valid UTF-8 without control characters, up to max bytes (0: 1024) */
+    HTTP_PARAM_STR,   /* valid UTF-8 without control characters (or one tab alone), up to max bytes (0: 1024) */
     HTTP_PARAM_ID,    /* an id_valid string */
     HTTP_PARAM_INT,   /* min..max */
     HTTP_PARAM_NUM,   /* min..max */

@@ -503,18 +503,20 @@ Test(json_write, integers_to_the_edges)
     cr_assert_str_eq(out.data, "[9223372036854775807,-9223372036854775808,0]");
 }
 
-Test(json_write, money_is_rounded_to_cents)
+Test(json_write, money_is_rounded_below_a_millionth_and_to_cents_when_huge)
 {
     write_begin();
     jsonw_begin_array(&w);
     jsonw_money(&w, 0.1 + 0.2);
     jsonw_money(&w, 9747747.933999);
-    jsonw_money(&w, -2.005);
+    jsonw_money(&w, 98765432109.876543);
+    jsonw_money(&w, 0.0149);
+    jsonw_money(&w, -2.0050001);
     jsonw_money(&w, 100);
     jsonw_money(&w, NAN);
-    jsonw_money(&w, -0.001);
+    jsonw_money(&w, -0.0000001);
     jsonw_end_array(&w);
-    cr_assert_str_eq(out.data, "[0.3,9747747.93,-2,100,null,0]");
+    cr_assert_str_eq(out.data, "[0.3,9747747.933999,98765432109.88,0.0149,-2.005,100,null,0]");
 }
 
 Test(json_write, a_tree_is_written_as_it_was_read)
