@@ -49,6 +49,7 @@ struct model_serving {
     struct service *svc;
     struct snapshot_holder *models;
     pthread_mutex_t reload_lock; /* one reload at a time: an older set is never published after a newer one */
+    pthread_mutex_t commit_lock; /* held while a commit publishes: who asks after the commit gets what it published */
     pthread_mutex_t lock;
     pthread_cond_t asked;   /* the queue is no longer empty, or stopping */
     pthread_cond_t stopped; /* for the watch */
@@ -137,9 +138,39 @@ enum meros_code serving_reload(struct service *svc, struct meros_err *err)
     return rc;
 }
 
+enum meros_code serving_publish_begin(struct service *svc, struct store_conn *c, struct snapshot **out, struct meros_err *err)
+{
+    struct model_serving *v = svc->serving;
+    *out = NULL;
+    if (v == NULL) return MEROS_OK; /* a command that trains without serving */
+    pthread_mutex_lock(&v->reload_lock);
+    enum meros_code rc = load(c, out, err);
+    if (rc == MEROS_OK) pthread_mutex_lock(&v->commit_lock);
+    else pthread_mutex_unlock(&v->reload_lock);
+    return rc;
+}
+
+void serving_publish_end(struct service *svc, struct snapshot *s, bool committed)
+{
+    struct model_serving *v = svc->serving;
+    if (v == NULL) return;
+    if (committed) snapshot_publish(v->models, s);
+    else snapshot_release(s);
+    pthread_mutex_unlock(&v->commit_lock);
+    pthread_mutex_unlock(&v->reload_lock);
+}
+
+static const struct snapshot *acquire(struct model_serving *v)
+{
+    pthread_mutex_lock(&v->commit_lock);
+    const struct snapshot *s = snapshot_acquire(v->models);
+    pthread_mutex_unlock(&v->commit_lock);
+    return s;
+}
+
 const struct snapshot *serving_snapshot(struct service *svc)
 {
-    return snapshot_acquire(svc->serving->models);
+    return acquire(svc->serving);
 }
 
 static void models_changed(void *arg, const char *payload)
@@ -258,7 +289,7 @@ static void run_batch(struct reader *r, size_t n)
     struct model_serving *v = r->serving;
     struct batch *b = &r->batch;
     struct meros_err err = MEROS_ERR_INIT, one = MEROS_ERR_INIT; /* one: of a single answer */
-    struct fetched f = {.models = snapshot_acquire(v->models), .now = clock_now()};
+    struct fetched f = {.models = acquire(v), .now = clock_now()};
     for (size_t i = 0; i < f.models->n_models; i++) f.attributes |= segment_model_needs_attributes(f.models->models[i].model);
     enum meros_code rc = fetch(r, n, &f, &err);
     if (rc == MEROS_TIMEOUT) rc = err_set(&err, MEROS_UNAVAILABLE, "%s", silent);
@@ -424,6 +455,7 @@ enum meros_code serving_start(struct service *svc, struct meros_err *err)
     v->svc = svc;
     v->tail = &v->head;
     pthread_mutex_init(&v->reload_lock, NULL);
+    pthread_mutex_init(&v->commit_lock, NULL);
     pthread_mutex_init(&v->lock, NULL);
     pthread_cond_init(&v->asked, NULL);
     pthread_cond_init(&v->stopped, NULL);
@@ -465,6 +497,7 @@ void serving_free(struct service *svc)
     if (v == NULL) return;
     snapshot_holder_free(v->models);
     pthread_mutex_destroy(&v->reload_lock);
+    pthread_mutex_destroy(&v->commit_lock);
     pthread_mutex_destroy(&v->lock);
     pthread_cond_destroy(&v->asked);
     pthread_cond_destroy(&v->stopped);

@@ -564,8 +564,13 @@ static enum meros_code store_it(struct training *t, struct meros_err *err)
     enum meros_code rc = step(t, 0.85, "storing", err);
     if (rc == MEROS_OK) rc = store_begin(t->conn, err);
     if (rc != MEROS_OK) return rc;
+    struct snapshot *active = NULL;
     rc = write_all(t, err);
-    if (rc == MEROS_OK) rc = store_commit(t->conn, err);
+    if (rc == MEROS_OK) rc = serving_publish_begin(t->ctx->svc, t->conn, &active, err);
+    if (rc == MEROS_OK) {
+        rc = store_commit(t->conn, err);
+        serving_publish_end(t->ctx->svc, active, rc == MEROS_OK);
+    }
     if (rc != MEROS_OK) {
         store_rollback(t->conn);
         return rc;
@@ -608,11 +613,6 @@ static enum meros_code run(struct job_ctx *ctx, struct meros_err *err)
     if (rc == MEROS_OK) rc = step(t, 0.8, "describing", err);
     if (rc == MEROS_OK) rc = describe_fit(&t->desc, &t->data, &t->model->prep, t->labels, t->model->n_segments, err);
     if (rc == MEROS_OK) rc = store_it(t, err);
-    if (rc == MEROS_OK) {
-        /* The models are active whatever happens now; other replicas, and this one again, follow by notification. */
-        struct meros_err late = MEROS_ERR_INIT;
-        if (serving_reload(ctx->svc, &late) != MEROS_OK) log_warn("models.reload", KV("error", late.detail));
-    }
     if (rc == MEROS_CANCELLED) rc = job_stopped(ctx, err);
     training_done(t);
     return rc;

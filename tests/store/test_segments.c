@@ -500,6 +500,33 @@ Test(training_params, faults_of_shape_are_400_and_of_sense_422_each_with_its_pla
 
 /* --- serving */
 
+/* The end of a training and its effect are one: no answer after the one is without the other. */
+Test(serving, answers_with_the_new_model_as_soon_as_the_job_has_ended, .timeout = 60)
+{
+    struct pg *db = pg_fresh();
+    struct service svc;
+    shop(db);
+    on(db, &svc);
+    for (int version = 1; version <= 5; version++) {
+        char json[8192], expected[64];
+        struct meros_err err = MEROS_ERR_INIT;
+        char id[JOB_ID_CAP];
+        struct json *params = NULL;
+        static struct seen s;
+        cr_assert_eq(json_parse("{\"method\":\"rfm\"}", 16, &params, NULL), MEROS_OK);
+        cr_assert_eq(jobs_create(&svc, STR("train.segments"), params, "", NULL, id, &err), MEROS_OK, "%s", err.detail);
+        json_free(params);
+        do cr_assert_eq(jobs_get(&svc, str_of(id), see, &s, &err), MEROS_OK); /* without a pause */
+        while (!job_ended(s.state));
+        cr_assert_eq(s.state, JOB_SUCCEEDED, "%s", s.error);
+        cr_assert_eq(ask(&svc, "c1", TIME_NONE, json, sizeof json), MEROS_OK);
+        snprintf(expected, sizeof expected, "\"version\":%d}", version);
+        cr_assert_not_null(strstr(json, expected), "version %d: %s", version, json);
+    }
+    off(&svc);
+    pg_done(db);
+}
+
 Test(serving, an_unknown_customer_is_not_found_and_an_alias_answers_with_the_customers_name, .timeout = 60)
 {
     struct pg *db = pg_fresh();
