@@ -67,6 +67,7 @@ int main(int argc, char **argv)
     struct criterion_test_set *tests = criterion_initialize();
     if (criterion_options.timeout == 0) criterion_options.timeout = 90; /* of one test: nothing hangs for ever */
     if (criterion_handle_args(argc, argv, true)) {
+        instances_begin();
         instance_make_template(&template);
         instance_start(&shared, NULL);
         instance_share(&shared);
@@ -76,6 +77,7 @@ int main(int argc, char **argv)
         if (criterion_options.pattern == NULL && !all_visited(visits)) rc = 1;
         instance_done(&shared);
         instance_done(&template);
+        instances_end();
         printf("http: %.0f s\n", seconds_now() - began);
     }
     criterion_finalize(tests);

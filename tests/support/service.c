@@ -184,10 +184,11 @@ void instance_wait_ready(struct instance *s, double seconds)
 
 void instance_start_unready(struct instance *s, const char *const *env)
 {
-    const char *temporary = getenv("TMPDIR");
+    const char *root = getenv("TEST_ROOT"), *temporary = root != NULL ? root : getenv("TMPDIR");
     size_t n = 0;
     memset(s, 0, sizeof *s);
-    snprintf(s->folder, sizeof s->folder, "%.150s/meros-http-XXXXXX", temporary != NULL && temporary[0] != '\0' ? temporary : "/tmp");
+    snprintf(s->folder, sizeof s->folder, "%.150s/%s-XXXXXX", temporary != NULL && temporary[0] != '\0' ? temporary : "/tmp",
+             root != NULL ? "i" : "meros-http");
     cr_assert_not_null(mkdtemp(s->folder), "%s: %s", s->folder, strerror(errno));
     chmod(s->folder, 0755); /* PostgreSQL's own user must get through it */
     snprintf(s->data, sizeof s->data, "%s/data", s->folder);
@@ -300,6 +301,24 @@ void instance_done(struct instance *s)
     if (code != 0 || !sane) fail_with_log(s, sane ? "the service did not exit with 0" : "a sanitizer spoke");
     for (double until = seconds_now() + 10; postmaster > 0 && kill(postmaster, 0) == 0 && seconds_now() < until;) pause_ms(20);
     nftw(s->folder, remove_entry, 32, FTW_DEPTH | FTW_PHYS);
+}
+
+/* --- one folder for the folders of a run, so that tests that failed leave nothing behind */
+
+void instances_begin(void)
+{
+    static char root[200];
+    const char *temporary = getenv("TMPDIR");
+    snprintf(root, sizeof root, "%.150s/meros-http-XXXXXX", temporary != NULL && temporary[0] != '\0' ? temporary : "/tmp");
+    cr_assert_not_null(mkdtemp(root), "%s: %s", root, strerror(errno));
+    chmod(root, 0755);
+    setenv("TEST_ROOT", root, 1);
+}
+
+void instances_end(void)
+{
+    const char *root = getenv("TEST_ROOT");
+    if (root != NULL) nftw(root, remove_entry, 32, FTW_DEPTH | FTW_PHYS);
 }
 
 /* --- sharing */

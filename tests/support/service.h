@@ -40,6 +40,10 @@ void instance_kill(struct instance *s);  /* SIGKILL */
 void instance_signal(struct instance *s, int signal);
 void instance_done(struct instance *s);
 
+/* The folders of all instances of a run lie in one, which goes at its end. */
+void instances_begin(void);
+void instances_end(void);
+
 /* The instance that all tests share; pid is known, but it is not ours to stop. */
 const struct instance *instance_shared(void);
 /* Starts a service on a fresh folder, to the end of its migrations, and stops it: every instance_start() from then on takes
