@@ -98,7 +98,7 @@ static void stop_all(struct job_runner *r, enum job_stop_reason reason, int dead
     r->draining = true;
     r->settle_until_ns = clock_mono_ns() + (int64_t)deadline_ms * 1000000;
     for (struct job_run *run = r->running; run != NULL; run = run->next)
-        job_stop_ask(&run->stop, reason);
+        job_tell_stop(run, reason);
     pthread_mutex_unlock(&r->lock);
 }
 

@@ -28,7 +28,8 @@ struct job_run {
     struct job_stop stop;
     _Atomic int ppm;               /* progress in millionths, never back */
     const char *_Atomic stage;     /* a literal */
-    struct job_run *next;          /* under runner->lock */
+    struct store_conn *conn;       /* what job_uses named; under runner->lock, as is next */
+    struct job_run *next;
 };
 
 struct job_watcher;
@@ -59,6 +60,7 @@ struct job_runner {
 /* jobs_run.c */
 enum meros_code job_keeper_start(struct job_runner *r, struct meros_err *err) MEROS_MUSTCHECK;
 void job_keeper_poke(struct job_runner *r);
+void job_tell_stop(struct job_run *run, enum job_stop_reason reason); /* under runner->lock */
 const struct job_kind *job_kind_find(const struct job_runner *r, struct str name);
 
 /* jobs_watch.c */

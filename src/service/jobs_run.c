@@ -64,6 +64,21 @@ bool job_step(void *job_ctx, double fraction, const char *stage)
     return job_stop_asked(&run->stop) == JOB_GO_ON;
 }
 
+void job_uses(struct job_ctx *ctx, struct store_conn *c)
+{
+    struct job_runner *r = ctx->run->runner;
+    pthread_mutex_lock(&r->lock);
+    ctx->run->conn = c;
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* Told once: a second cancellation would hit what the job does to end well. */
+void job_tell_stop(struct job_run *run, enum job_stop_reason reason)
+{
+    if (job_stop_ask(&run->stop, reason) && run->conn != NULL)
+        store_cancel(run->conn);
+}
+
 enum meros_code job_stopped(struct job_ctx *ctx, struct meros_err *err)
 {
     switch (job_stop_asked(&ctx->run->stop)) {
@@ -308,7 +323,7 @@ static void apply_beat(struct job_runner *r, const struct store_lease *lease, en
     pthread_mutex_lock(&r->lock);
     for (struct job_run *run = r->running; run != NULL; run = run->next) {
         if (run->lease.token == lease->token && strcmp(run->lease.job_id, lease->job_id) == 0)
-            job_stop_ask(&run->stop, reason);
+            job_tell_stop(run, reason);
     }
     pthread_mutex_unlock(&r->lock);
 }

@@ -418,6 +418,7 @@ static enum meros_code refresh_run(struct job_ctx *ctx, struct meros_err *err)
     struct store_conn *c = NULL;
     enum meros_code rc = active.models == NULL ? err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory.")
                                                : store_connect(ctx->svc->store, &c, err);
+    if (rc == MEROS_OK) job_uses(ctx, c);
     if (rc == MEROS_OK) rc = store_set_timeout(c, 0, err);
     if (rc == MEROS_OK) rc = store_model_list(c, STR("segments"), 1, 0, REFRESH_MODELS_MAX, collect_active, &active, err);
     if (rc != MEROS_OK) goto out;
@@ -435,6 +436,7 @@ static enum meros_code refresh_run(struct job_ctx *ctx, struct meros_err *err)
     if (rc == MEROS_CANCELLED) rc = job_stopped(ctx, err);
 out:
     free(active.models);
+    job_uses(ctx, NULL);
     store_disconnect(c);
     return rc;
 }

@@ -61,6 +61,7 @@ static enum meros_code extract(struct training *t, struct meros_err *err)
     struct service *svc = t->ctx->svc;
     t->at = t->params.as_of == TIME_NONE ? clock_now() : t->params.as_of;
     enum meros_code rc = store_connect(svc->store, &t->conn, err);
+    if (rc == MEROS_OK) job_uses(t->ctx, t->conn);
     if (rc == MEROS_OK) rc = store_set_timeout(t->conn, 0, err);
     if (rc != MEROS_OK) return rc;
     /* A row of the matrix (before columns are chosen, the catalogue's), labels, and the scratch of profiles. */
@@ -583,6 +584,7 @@ static enum meros_code store_it(struct training *t, struct meros_err *err)
 
 static void training_done(struct training *t)
 {
+    job_uses(t->ctx, NULL);
     store_disconnect(t->conn);
     ml_pool_free(t->pool);
     describe_done(&t->desc);

@@ -47,6 +47,10 @@ static const struct sql NEW_TABLE = {
     SQL_NOTHING};
 static const struct sql NEW_IN = {
     "memberships_new_in", "copy new_memberships (customer_no, segment_id) from stdin (format binary)", SQL_NOTHING};
+/* The planner may believe that a segmentation has next to no members (a first training wrote them a moment ago), and would
+ * then read all of the new ones for each of the old. With the index each is one look-up, whatever it believes. */
+static const struct sql NEW_INDEX = {
+    "memberships_new_index", "alter table new_memberships add primary key (customer_no)", SQL_NOTHING};
 static const struct sql NEW_DROP = {"memberships_new_drop", "drop table new_memberships", SQL_NOTHING};
 static const struct sql LEAVE = {
     "memberships_leave",
@@ -205,6 +209,7 @@ enum meros_code store_memberships_write(struct store_conn *c, int64_t segmentati
     struct rows left = {0}, entered = {0};
     enum meros_code rc = sql_exec0(c, &NEW_TABLE, NULL, err);
     if (rc == MEROS_OK) rc = copy_new(c, customer_nos, labels, n, segment_ids, err);
+    if (rc == MEROS_OK) rc = sql_exec0(c, &NEW_INDEX, NULL, err);
     if (rc == MEROS_OK) rc = sql_exec(c, &LEAVE, &left, err, P_INT(segmentation_no));
     if (rc == MEROS_OK) rc = sql_exec(c, &ENTER, &entered, err, P_INT(segmentation_no), P_TIME(at));
     /* Erasure holds this lock: from here to the commit nobody is erased, and who was is seen to be gone. */

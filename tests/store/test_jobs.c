@@ -8,6 +8,7 @@
 #include "meros/service/listener.h"
 #include "meros/store/jobs.h"
 #include "pg.h"
+#include "store_priv.h"
 
 static void nap(int ms)
 {
@@ -81,10 +82,30 @@ static enum meros_code run_effect(struct job_ctx *ctx, struct meros_err *err)
     return rc;
 }
 
+/* One statement that would take a minute. */
+static enum meros_code run_stuck(struct job_ctx *ctx, struct meros_err *err)
+{
+    static const struct sql SLEEP = {"test_sleep", "select pg_sleep(60)", SQL_ROWS};
+    struct store_conn *c = NULL;
+    struct rows r = {0};
+    enum meros_code rc = store_connect(ctx->svc->store, &c, err);
+    if (rc == MEROS_OK)
+        job_uses(ctx, c);
+    if (rc == MEROS_OK)
+        rc = store_set_timeout(c, 0, err);
+    if (rc == MEROS_OK)
+        rc = sql_exec0(c, &SLEEP, &r, err);
+    rows_done(&r);
+    job_uses(ctx, NULL);
+    store_disconnect(c);
+    return rc == MEROS_CANCELLED ? job_stopped(ctx, err) : rc;
+}
+
 static const struct job_kind quick = {"quick", "", no_params, run_quick, 0}, slow = {"slow", "", no_params, run_slow, 0},
                              flaky = {"flaky", "", no_params, run_flaky, 0}, broken = {"broken", "", no_params, run_broken, 0},
-                             effect = {"effect", "", no_params, run_effect, 0};
-static const struct job_kind *const kinds[] = {&quick, &slow, &flaky, &broken, &effect, NULL};
+                             effect = {"effect", "", no_params, run_effect, 0},
+                             stuck = {"stuck", "", no_params, run_stuck, 0};
+static const struct job_kind *const kinds[] = {&quick, &slow, &flaky, &broken, &effect, &stuck, NULL};
 
 static void on(struct pg *db, struct service *svc, int workers)
 {
@@ -211,6 +232,26 @@ Test(jobs, a_running_job_stops_within_two_seconds_of_being_cancelled_from_anothe
     cr_assert_eq(jobs_cancel(&asks, str_of(id), &state, &err), MEROS_CONFLICT);
     off(&asks);
     off(&runs);
+    pg_done(db);
+}
+
+Test(jobs, a_job_stops_in_the_middle_of_a_long_statement)
+{
+    struct pg *db = pg_fresh();
+    struct service svc;
+    struct meros_err err = MEROS_ERR_INIT;
+    enum job_state state;
+    char id[JOB_ID_CAP];
+    on(db, &svc, 1);
+    queue(&svc, "stuck", id);
+    wait_until(&svc, id, JOB_RUNNING, 5000);
+    nap(300);
+    cr_assert_eq(jobs_cancel(&svc, str_of(id), &state, &err), MEROS_OK);
+    wait_until(&svc, id, JOB_CANCELLED, 3000);
+    queue(&svc, "stuck", id);
+    wait_until(&svc, id, JOB_RUNNING, 5000);
+    nap(300);
+    off(&svc); /* which asserts that it stopped by itself */
     pg_done(db);
 }
 

@@ -297,13 +297,13 @@ Test(statements, the_session_is_as_the_code_expects)
     static const struct sql SESSION = {
         "session",
         "select string_agg(current_setting(s), ' ' order by s) from unnest(array['TimeZone',"
-        " 'client_encoding', 'jit', 'application_name', 'default_transaction_isolation',"
+        " 'client_encoding', 'client_connection_check_interval', 'jit', 'application_name', 'default_transaction_isolation',"
         " 'idle_in_transaction_session_timeout', 'lock_timeout', 'statement_timeout']) s",
         SQL_ROW};
     struct rows r;
     cr_assert_eq(sql_exec0(c, &SESSION, &r, &err), MEROS_OK);
     struct str s = rows_text(&r, 0, 0);
-    cr_assert(str_is(s, "UTC meros UTF8 read committed 1min off 10s 30s"), "%.*s", (int)s.n, s.p);
+    cr_assert(str_is(s, "UTC meros 2s UTF8 read committed 1min off 10s 30s"), "%.*s", (int)s.n, s.p);
     rows_done(&r);
 }
 

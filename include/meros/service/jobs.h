@@ -47,6 +47,9 @@ struct job_ctx {
 /* Reports progress (0..1, never goes back) and asks whether to go on; false: return job_stopped() soon. Cheap: call it
  * often, from any thread that works for the job. The signature is that of ml's keep_going. stage must be a literal. */
 bool job_step(void *job_ctx, double fraction, const char *stage);
+/* Names the connection on which the job's statements run: when the job is told to stop, the statement that runs on it is
+ * cancelled and fails with CANCELLED, however long it would have taken. NULL before the connection is given back. */
+void job_uses(struct job_ctx *ctx, struct store_conn *c);
 /* CANCELLED, with the reason in words. */
 enum meros_code job_stopped(struct job_ctx *ctx, struct meros_err *err);
 /* Inside the caller's transaction: CANCELLED if the job is no longer ours. Holds the job's row until the transaction ends. */
