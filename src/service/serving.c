@@ -241,6 +241,10 @@ static enum meros_code fetch(struct reader *r, size_t n, struct fetched *out, st
         return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while reading customers.");
     out->memberships->arena = &r->arena;
     rc = store_stats_live(r->conn, r->batch.views, n, &r->arena, out->states, err);
+    for (size_t i = 0; i < n && rc == MEROS_OK; i++) { /* the past is not to know what came after it */
+        if (r->batch.ats[i] == TIME_NONE || r->batch.ats[i] > out->now || !out->states[i].known) continue;
+        rc = store_stats_at(r->conn, r->batch.ats[i], r->serving->svc->settings.activity_half_life_days, &out->states[i], err);
+    }
     if (rc != MEROS_OK || out->models->n_models == 0) return rc;
     size_t known = 0;
     for (size_t i = 0; i < n; i++) {

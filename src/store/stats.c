@@ -224,20 +224,38 @@ static const struct sql SET_MOMENT = {"stats_set_moment",
     "       set_config('meros.half_life', $2::float8::text, true)", SQL_ROW};
 /* The moment and the half-life are scalar subqueries: evaluated once, where current_setting would be parsed a row. */
 #define MOMENT "(select t from moment)"
+/* An order's sums over its lines l, as src/store/imports_orders.c keeps them. */
+#define ORDER_SUMS                                                                                           \
+    "min(l.ordered_at) as ordered_at, "                                                                      \
+    "case when count(l.quantity) > 0 then coalesce(max(l.quantity), 0) > 0 else sum(l.amount) > 0 end as purchase, " \
+    "count(*) filter (where l.quantity > 0) as lines, "                                                      \
+    "coalesce(sum(l.quantity) filter (where l.quantity > 0), 0) as units, sum(l.amount) as revenue, "        \
+    "coalesce(sum(l.amount) filter (where l.amount > 0), 0) as gross_revenue, "                              \
+    "coalesce(-sum(l.amount) filter (where l.amount < 0), 0) as returned_amount "
+/* Orders that began before the moment count with the lines that they had by then. */
 static const struct sql ASOF = {"stats_asof",
     "copy (with moment as materialized ("
     "  select current_setting('meros.as_of')::timestamptz as t, current_setting('meros.half_life')::float8 as days), "
+    "late as materialized ("
+    "  select distinct l.customer_no, l.order_no from order_lines l join orders x using (customer_no, order_no) "
+    "  where l.ordered_at >= " MOMENT " and x.ordered_at < " MOMENT "), "
+    "begun as ("
+    "  select customer_no, ordered_at, purchase, lines, units, revenue, gross_revenue, returned_amount from orders x "
+    "  where ordered_at < " MOMENT " and not exists "
+    "    (select from late where late.customer_no = x.customer_no and late.order_no = x.order_no) "
+    "  union all select customer_no, " ORDER_SUMS "from order_lines l join late using (customer_no, order_no) "
+    "  where l.ordered_at < " MOMENT " group by customer_no, order_no), "
     "o as ("
     "  select customer_no, count(*) filter (where purchase) as orders, count(*) filter (where not purchase) as returns, "
     "    sum(lines)::bigint as lines, sum(units)::float8 as units, sum(revenue)::float8 as revenue, "
     "    sum(gross_revenue)::float8 as gross_revenue, sum(returned_amount)::float8 as returned_amount, "
     "    min(ordered_at) filter (where purchase) as first_order_at, max(ordered_at) filter (where purchase) as last_order_at, "
     "    min(ordered_at) as first_any_at, max(ordered_at) as last_any_at "
-    "  from orders where ordered_at < " MOMENT " group by customer_no), "
+    "  from begun group by customer_no), "
     "p as ("
     "  select customer_no, count(*) as products from ("
-    "    select distinct l.customer_no, l.product_no from order_lines l join orders x using (customer_no, order_no) "
-    "    where l.quantity > 0 and l.product_no is not null and x.ordered_at < " MOMENT ") d group by customer_no), "
+    "    select distinct l.customer_no, l.product_no from order_lines l "
+    "    where l.quantity > 0 and l.product_no is not null and l.ordered_at < " MOMENT ") d group by customer_no), "
     "k as ("
     "  select customer_no, kind, count(*) as count, max(occurred_at) as decayed_at, min(occurred_at) as first_at, "
     "    sum(power(2::float8, -least(date_part('epoch', newest - occurred_at) / 86400 / (select days from moment), 1000))) as decayed "
@@ -303,4 +321,39 @@ enum meros_code store_stats_asof(struct store_conn *c, int64_t as_of, store_stat
     TRY(sql_exec(c, &SET_MOMENT, &r, err, P_TIME(as_of), P_NUM(days)));
     rows_done(&r);
     return copy_out(c, &ASOF, asof_row, &a, err);
+}
+
+/* --- one customer as of a moment */
+static const struct sql AT = {"stats_at",
+    "select o.*, (select count(distinct l.product_no) from order_lines l "
+    "             where l.customer_no = $1 and l.ordered_at < $2 and l.quantity > 0), e.packed "
+    "from (select count(*) filter (where purchase), count(*) filter (where not purchase), sum(lines)::bigint, "
+    "        sum(units)::float8, sum(revenue)::float8, sum(gross_revenue)::float8, sum(returned_amount)::float8, "
+    "        min(ordered_at) filter (where purchase), max(ordered_at) filter (where purchase), min(ordered_at), max(ordered_at) "
+    "      from (select " ORDER_SUMS "from order_lines l where l.customer_no = $1 and l.ordered_at < $2 group by l.order_no) b) o, "
+    "  (select " PACK("kind", "count", "decayed", "newest", "first_at") " as packed "
+    "   from (select kind, count(*) as count, newest, min(occurred_at) as first_at, "
+    "           sum(power(2::float8, -least(date_part('epoch', newest - occurred_at) / 86400 / $3::float8, 1000))) as decayed "
+    "         from (select kind, occurred_at, max(occurred_at) over (partition by kind) as newest "
+    "               from events where customer_no = $1 and occurred_at < $2) v group by kind, newest) k) e", SQL_ROW};
+
+enum meros_code store_stats_at(struct store_conn *c, int64_t at, double half_life_days, struct customer_state *x,
+                               struct meros_err *err)
+{
+    struct rows r;
+    struct customer_stats *t = &x->stats;
+    TRY(sql_exec(c, &AT, &r, err, P_INT(t->customer_no), P_TIME(at), P_NUM(half_life_days)));
+    t->orders = rows_int(&r, 0, 0);
+    t->returns = rows_int(&r, 0, 1);
+    t->lines = rows_int(&r, 0, 2);
+    t->units = or_zero(rows_num(&r, 0, 3));
+    t->revenue = or_zero(rows_num(&r, 0, 4));
+    t->gross_revenue = or_zero(rows_num(&r, 0, 5));
+    t->returned_amount = or_zero(rows_num(&r, 0, 6));
+    t->first_order_at = rows_time(&r, 0, 7);
+    t->last_order_at = rows_time(&r, 0, 8);
+    t->products = rows_int(&r, 0, 11);
+    complete(x, rows_time(&r, 0, 9), rows_time(&r, 0, 10), rows_bytes(&r, 0, 12));
+    rows_done(&r);
+    return MEROS_OK;
 }

@@ -58,15 +58,8 @@ static bool near(double a, double b)
     return fabs(a - b) <= 1e-9 * fmax(fabs(a), fabs(b));
 }
 
-static enum meros_code compare(void *arg, const struct customer_state *raw, struct meros_err *err)
+static void same_stats(const struct customer_stats *a, const struct customer_stats *b, const char *id)
 {
-    struct seen *x = arg;
-    struct customer_state now;
-    const struct customer_stats *a = &raw->stats, *b = &now.stats;
-    const char *id = arena_strndup(&x->memory, raw->customer_id.p, raw->customer_id.n);
-    cr_assert_eq(store_stats_live(x->live, &raw->customer_id, 1, &x->memory, &now, err), MEROS_OK, "%s", err->detail);
-    cr_assert(now.known && b->customer_no == a->customer_no && str_eq(now.customer_id, raw->customer_id), "%s", id);
-    cr_assert(str_eq(now.attributes, raw->attributes) && str_eq(now.consent, raw->consent) && now.created_at == raw->created_at);
     cr_assert(a->created_at == b->created_at && a->last_seen_at == b->last_seen_at, "%s: seen", id);
     cr_assert(a->first_order_at == b->first_order_at && a->last_order_at == b->last_order_at, "%s: order times", id);
     cr_assert(a->orders == b->orders && a->returns == b->returns && a->lines == b->lines && a->products == b->products,
@@ -79,6 +72,19 @@ static enum meros_code compare(void *arg, const struct customer_state *raw, stru
         cr_assert(a->events[k].count == b->events[k].count && a->events[k].decayed_at == b->events[k].decayed_at, "%s: events", id);
         cr_assert(near(a->events[k].decayed, b->events[k].decayed), "%s: %.17g is not %.17g", id, a->events[k].decayed, b->events[k].decayed);
     }
+}
+
+static enum meros_code compare(void *arg, const struct customer_state *raw, struct meros_err *err)
+{
+    struct seen *x = arg;
+    struct customer_state now;
+    const char *id = arena_strndup(&x->memory, raw->customer_id.p, raw->customer_id.n);
+    cr_assert_eq(store_stats_live(x->live, &raw->customer_id, 1, &x->memory, &now, err), MEROS_OK, "%s", err->detail);
+    cr_assert(now.known && now.stats.customer_no == raw->stats.customer_no && str_eq(now.customer_id, raw->customer_id), "%s", id);
+    cr_assert(str_eq(now.attributes, raw->attributes) && str_eq(now.consent, raw->consent) && now.created_at == raw->created_at);
+    same_stats(&raw->stats, &now.stats, id);
+    cr_assert_eq(store_stats_at(x->live, clock_now() + 2 * TIME_DAY, 30, &now, err), MEROS_OK, "%s", err->detail);
+    same_stats(&raw->stats, &now.stats, id);
     x->n++;
     return MEROS_OK;
 }
@@ -188,7 +194,7 @@ Test(stats, as_of_a_moment_know_nothing_of_what_comes_at_it_or_after)
     int64_t at;
     shop_open(&s);
     shop_orders(&s, "order_id,customer_id,ordered_at,product_id,quantity,unit_price\na,c1,2024-01-01,p1,1,10\nb,c1,2024-02-01,p2,2,20\n"
-                    "d,c2,2024-02-01,p1,1,1\n");
+                    "d,c2,2024-02-01,p1,1,1\na,c1,2024-02-01,p3,3,5\na,c1,2024-03-01,p1,-1,10\n"); /* a has later lines */
     shop_import(&s, (struct import_options){.dataset = DATASET_EVENTS, .format = IMPORT_NDJSON},
                 "{\"customer_id\":\"c1\",\"type\":\"searched\",\"occurred_at\":\"2024-01-01\"}\n"
                 "{\"customer_id\":\"c1\",\"type\":\"searched\",\"occurred_at\":\"2024-01-31\"}\n"
@@ -204,6 +210,14 @@ Test(stats, as_of_a_moment_know_nothing_of_what_comes_at_it_or_after)
     cr_expect_eq(x.stats.revenue, 10);
     cr_expect_eq(x.stats.events[EVENT_SEARCHED].count, 2);
     cr_expect_float_eq(x.stats.events[EVENT_SEARCHED].decayed, 1.5, 1e-12);
+    struct customer_state one = {0};
+    struct arena memory;
+    arena_init(&memory, 1 << 20);
+    cr_assert_eq(store_stats_live(c, &STR("c1"), 1, &memory, &one, &s.err), MEROS_OK);
+    cr_expect_eq(one.stats.revenue, 55);
+    cr_assert_eq(store_stats_at(c, at, 30, &one, &s.err), MEROS_OK, "%s", s.err.detail);
+    same_stats(&x.stats, &one.stats, "c1");
+    arena_done(&memory);
     shop_close(&s);
 }
 

@@ -32,8 +32,12 @@ enum meros_code store_stats_live(struct store_conn *c, const struct str *ids, si
 enum meros_code store_stats_live_by_no(struct store_conn *c, const int64_t *nos, size_t n, struct arena *arena,
                                        struct customer_state *out, struct meros_err *err) MEROS_MUSTCHECK;
 
+/* Turns the statistics of a customer that was read back to a moment: made of the rows before it. */
+enum meros_code store_stats_at(struct store_conn *c, int64_t at, double half_life_days, struct customer_state *x,
+                               struct meros_err *err) MEROS_MUSTCHECK;
+
 /* Streams the state of every customer as of a moment, in the order of customer_no, in constant memory; as_of TIME_NONE
- * takes all rows. Views in *state live during the call. Attributes and consent are today's: they have no history.
+ * takes all rows; an order counts with the lines that it had by then. Views in *state live during the call. Attributes and consent are today's: they have no history.
  * Customers that the client says were created at or after as_of, or of whom nothing was seen before it though something
  * was later, are left out. Runs inside the caller's transaction (store_begin_snapshot for a consistent picture).
  * Returning anything but OK from fn stops. */
