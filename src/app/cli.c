@@ -273,6 +273,10 @@ int app_main(int argc, char **argv)
         return EXIT_OK;
     }
     if (strcmp(argv[1], "help") == 0) argv++, argc--, help = true;
+    if (strcmp(argv[1], "key") == 0 && (argc == 2 ? help : argc == 3 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0))) {
+        general_help(stdout); /* it lists the three of them */
+        return EXIT_OK;
+    }
     if (strcmp(argv[1], "--version") == 0) argv[1] += 2;
     in.command = find_command(argc, argv, &words);
     if (in.command == NULL) return EXIT_USAGE;

@@ -72,11 +72,13 @@ static const struct sql DROP_ERASED = {
     "and not exists (select from customers c where c.customer_no = m.customer_no)",
     SQL_NOTHING};
 
+/* The segmentation is looked up first and is then a constant, so that a page is a walk along memberships_segment; joined to
+ * it, every page read the whole segment. */
 static const struct sql MEMBERS_PAGE = {
     "members_page",
-    "select m.customer_no, c.customer_id, m.since from segmentations s "
-    "join memberships m on m.segmentation_no = s.segmentation_no join customers c on c.customer_no = m.customer_no "
-    "where s.name = $1 and m.segment_id = $2 and m.customer_no > $3 order by m.customer_no limit $4",
+    "select m.customer_no, c.customer_id, m.since from memberships m join customers c on c.customer_no = m.customer_no "
+    "where m.segmentation_no = (select segmentation_no from segmentations where name = $1) "
+    "and m.segment_id = $2 and m.customer_no > $3 and c.customer_no > $3 order by m.customer_no limit $4",
     SQL_ROWS};
 static const struct sql MEMBERSHIPS_OF = {
     "memberships_of",
