@@ -24,7 +24,7 @@ static void *take(struct dataset *d, void *old, size_t old_bytes, size_t bytes)
 
 void dataset_init(struct dataset *d, int64_t at, double half_life_days, size_t budget)
 {
-    *d = (struct dataset){.at = at, .half_life_days = half_life_days, .budget = budget};
+    *d = (struct dataset){.at = at, .half_life_days = half_life_days, .budget = budget, .first_at = TIME_NONE, .last_at = TIME_NONE};
 }
 
 static void attribute_free(struct attribute *a)
@@ -208,6 +208,13 @@ static enum meros_code add_attributes(struct dataset *d, const struct json *attr
     return MEROS_OK;
 }
 
+static void widen(struct dataset *d, int64_t t)
+{
+    if (t == TIME_NONE) return;
+    if (d->first_at == TIME_NONE || t < d->first_at) d->first_at = t;
+    if (t > d->last_at) d->last_at = t; /* TIME_NONE is before all */
+}
+
 enum meros_code dataset_add(struct dataset *d, const struct customer_stats *s, const struct json *attributes, int64_t at,
                             struct meros_err *err)
 {
@@ -225,6 +232,9 @@ enum meros_code dataset_add(struct dataset *d, const struct customer_stats *s, c
         enum meros_code rc = add_attributes(d, attributes, err);
         if (rc != MEROS_OK) return rc;
     }
+    widen(d, s->created_at);
+    widen(d, s->first_order_at);
+    widen(d, s->last_seen_at);
     d->n++;
     return MEROS_OK;
 }

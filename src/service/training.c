@@ -256,16 +256,8 @@ static void set_origin(struct training *t)
     m->rows = t->data.n;
     hash_rows(t, m->row_hash);
     snprintf(m->build, sizeof m->build, "meros %s, kernel %s, %s", MEROS_VERSION, kmeans_kernel(), __VERSION__);
-    /* The window that the rows cover, to the second: features are days before t->at in float. */
-    double oldest = -1, newest = -1;
-    for (size_t i = 0; i < t->data.n; i++) {
-        const float *raw = t->data.raw + i * FEATURE_COUNT;
-        if (!isnan(raw[FEATURE_TENURE]) && raw[FEATURE_TENURE] > oldest) oldest = raw[FEATURE_TENURE];
-        if (!isnan(raw[FEATURE_DAYS_SINCE_SEEN]) && (newest < 0 || raw[FEATURE_DAYS_SINCE_SEEN] < newest))
-            newest = raw[FEATURE_DAYS_SINCE_SEEN];
-    }
-    if (oldest >= 0) m->data_from = t->at - (int64_t)(oldest * 86400) * TIME_SECOND;
-    if (newest >= 0) m->data_to = t->at - (int64_t)(newest * 86400) * TIME_SECOND;
+    m->data_from = t->data.first_at;
+    m->data_to = t->data.last_at;
 }
 
 static enum meros_code fit(struct training *t, struct meros_err *err)

@@ -46,6 +46,7 @@ struct attribute {
 struct dataset {
     int64_t at;
     double half_life_days;
+    int64_t first_at, last_at; /* the earliest and the latest thing known of anybody; TIME_NONE: nothing */
     size_t n, cap;
     int64_t *customer_no; /* (n) */
     float *raw;           /* (n, FEATURE_COUNT), row-major, NaN: missing */

@@ -220,6 +220,24 @@ Test(prep, robust_scaling_is_not_moved_by_one_giant)
     dataset_done(&d);
 }
 
+Test(dataset, knows_to_the_microsecond_what_time_its_rows_cover)
+{
+    struct dataset d;
+    dataset_init(&d, NOW, 30, 1 << 20);
+    cr_expect(d.first_at == TIME_NONE && d.last_at == TIME_NONE);
+    struct customer_stats s = {.created_at = TIME_NONE, .first_order_at = TIME_NONE, .last_order_at = TIME_NONE, .last_seen_at = TIME_NONE};
+    add(&d, &s, NULL);
+    cr_expect(d.first_at == TIME_NONE && d.last_at == TIME_NONE, "of a customer without anything");
+    s.created_at = NOW - 20000 * TIME_DAY - 1;
+    s.last_seen_at = NOW - 1;
+    add(&d, &s, NULL);
+    s.created_at = s.last_seen_at = NOW - 300 * TIME_DAY;
+    add(&d, &s, NULL);
+    cr_expect_eq(d.first_at, NOW - 20000 * TIME_DAY - 1);
+    cr_expect_eq(d.last_at, NOW - 1);
+    dataset_done(&d);
+}
+
 Test(dataset, refuses_to_grow_past_its_budget)
 {
     struct dataset d;
