@@ -113,16 +113,6 @@ void client_close(struct client *c)
     curl_global_cleanup();
 }
 
-const char *client_url(const struct client *c)
-{
-    return c->url;
-}
-
-const char *client_key(const struct client *c)
-{
-    return c->authorization + strlen("Authorization: Bearer ");
-}
-
 static enum meros_code add_header(struct client *c, struct meros_err *err, const char *name, const char *value)
 {
     char line[400];

@@ -29,8 +29,6 @@ struct client;
 enum meros_code client_open(const struct invocation *in, const struct config *config, struct client **out,
                             struct meros_err *err) MEROS_MUSTCHECK;
 void client_close(struct client *c);
-const char *client_url(const struct client *c);
-const char *client_key(const struct client *c);
 
 /* Where the bytes of an upload come from: fills up to cap, returns how many, 0 at the end, -1 on failure (err filled). */
 typedef ptrdiff_t (*client_source)(void *arg, char *to, size_t cap, struct meros_err *err);

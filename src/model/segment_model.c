@@ -69,10 +69,3 @@ int segment_model_assign_live(const struct segment_model *m, const struct custom
     if (segment_model_needs_attributes(m)) prep_read_json(&m->prep, attributes, &values);
     return segment_model_assign(m, raw, &values);
 }
-
-int segment_model_find(const struct segment_model *m, struct str segment_id)
-{
-    for (int i = 0; i < m->n_segments; i++)
-        if (str_is(segment_id, m->segments[i].id)) return i;
-    return -1;
-}

@@ -275,33 +275,6 @@ enum meros_code jobs_count(struct service *svc, int64_t out[JOB_STATE_COUNT], st
     return rc;
 }
 
-struct waiting {
-    job_seen_fn fn;
-    void *arg;
-    bool ended;
-};
-
-static void note(void *arg, const struct job *job)
-{
-    struct waiting *w = arg;
-    w->ended = job_ended(job->state);
-    w->fn(w->arg, job);
-}
-
-enum meros_code jobs_wait(struct service *svc, struct str id, job_seen_fn fn, void *arg, bool (*keep_going)(void *arg),
-                          struct meros_err *err)
-{
-    struct waiting w = {fn, arg, false};
-    for (;;) {
-        enum meros_code rc = jobs_get(svc, id, note, &w, err);
-        if (w.ended || (rc != MEROS_OK && rc != MEROS_UNAVAILABLE))
-            return rc;
-        if (keep_going != NULL && !keep_going(arg))
-            return err_set(err, MEROS_CANCELLED, "Stopped waiting for the job; it goes on.");
-        nanosleep(&(struct timespec){.tv_nsec = 250000000}, NULL);
-    }
-}
-
 void job_write(struct jsonw *w, const struct job *job)
 {
     jsonw_begin_object(w);

@@ -63,7 +63,5 @@ static inline bool segment_model_needs_attributes(const struct segment_model *m)
 {
     return m->prep.n_attributes > 0;
 }
-/* -1 if there is none. */
-int segment_model_find(const struct segment_model *m, struct str segment_id);
 
 #endif

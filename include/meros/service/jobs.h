@@ -90,9 +90,6 @@ enum meros_code jobs_list(struct service *svc, int state, struct str kind, int64
 /* A queued job is cancelled at once; a running one is asked to stop. CONFLICT if it has ended. *out_state: after. */
 enum meros_code jobs_cancel(struct service *svc, struct str id, enum job_state *out_state, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code jobs_count(struct service *svc, int64_t out[JOB_STATE_COUNT], struct meros_err *err) MEROS_MUSTCHECK;
-/* Waits until the job has ended (for commands); CANCELLED when keep_going says no. fn sees each change. */
-enum meros_code jobs_wait(struct service *svc, struct str id, job_seen_fn fn, void *arg, bool (*keep_going)(void *arg),
-                          struct meros_err *err) MEROS_MUSTCHECK;
 
 /* Following a job without a thread of one's own: the watcher thread calls fn with the job at first and whenever it
  * changed, and about twice a second with NULL (a chance to see whether anybody still listens), until fn returns false or
