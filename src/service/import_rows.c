@@ -365,7 +365,9 @@ static enum meros_code csv_row(struct importing *x, const struct csv_record *r, 
         if (t->to == TO_NOTHING) continue;
         struct cell c = {CELL_TEXT, str_trim(r->fields[k])};
         if (c.text.n == 0) continue;
-        if (t->to == TO_EXTRAS) {
+        if (t->to == TO_EXTRAS && str_is(t->extra, datasets[x->options->dataset].extras) && object_cell(&c)) {
+            put_members(x, c.text); /* a column "attributes" of JSON means what it means in NDJSON */
+        } else if (t->to == TO_EXTRAS) {
             put_extra(&w, t->extra, &c);
         } else if (x->options->dataset == DATASET_EVENTS && t->to == EVENT_FIELD_PROPERTIES) {
             if (!object_cell(&c)) return reject(x, &(struct row_report){r->line, t->name, "It must be a JSON object."});

@@ -210,6 +210,9 @@ Test(imports, puts_unknown_columns_of_customers_into_attributes_with_their_types
                 "{\"customer_id\":\"c1\",\"attributes\":{\"city\":\"K\\u00f6ln\"},\"tags\":[1,{\"a\":null}],\"age\":null}\n");
     EXPECT_COUNTS(&s, 0, 1, 0, 0);
     EXPECT_TABLE(&s, "select attributes->>'city', attributes->'tags', attributes->'age' from customers", "Köln|[1, {\"a\": null}]|43\n");
+    shop_import(&s, o, "customer_id,attributes,age\nc2,\"{\"\"a\"\":{\"\"b\"\":1}}\",7\nc3,{},\nc4,prose,\n");
+    EXPECT_TABLE(&s, "select attributes from customers where customer_id > 'c1' order by customer_id",
+                 "{\"a\": {\"b\": 1}, \"age\": 7}\n{}\n{\"attributes\": \"prose\"}\n");
     shop_close(&s);
 }
 
