@@ -58,6 +58,7 @@ Test(commands, help_and_version_answer_without_anything_running)
     says("--help", 0, "usage: meros COMMAND");
     says("serve --help", 0, "--statement-timeout");
     says("key create --help", 0, "--scopes LIST");
+    says("key --help", 0, "key revoke");
     says("help import", 0, "--on-error skip|abort");
     says("version", 0, "meros ");
     says("config --markdown", 0, "`MEROS_PORT`");
