@@ -45,8 +45,12 @@ static void customers(struct pg *db, int first, int last, int orders, int recenc
              "insert into orders select i, i * 1000 + j, 'o' || i || '-' || j,"
              "  timestamptz '" AS_OF "' - make_interval(days => %d + (i * 7 %% 5) + j * %d, hours => i %% 20 + 1), true,"
              "  1 + i %% 3, 2 + i %% 4, %d + i %% 11, %d + i %% 11, 0"
-             "  from generate_series(%d, %d) i, generate_series(0, %d) j;%s",
-             first, last, first, last, recency, gap, amount, amount, first, last, orders - 1, RESTAT);
+             "  from generate_series(%d, %d) i, generate_series(0, %d) j;"
+             "insert into order_lines select customer_no, order_no, k, null, ordered_at,"
+             "  case k when 1 then units - 0.25 * (lines - 1) else 0.25 end, null, case k when 1 then revenue else 0 end, null"
+             "  from orders, generate_series(1, lines) k where customer_no between %d and %d;%s",
+             first, last, first, last, recency, gap, amount, amount, first, last, orders - 1, first,
+             last, RESTAT);
     pg_run(db, sql);
 }
 
@@ -392,7 +396,9 @@ static struct seen train_few(int n, const char *params)
     if (n > 0) customers(db, 1, n, 2, 10, 5, 30);
     /* All the same but for their names. */
     pg_run(db, "update orders set ordered_at = timestamptz '2023-06-01' + make_interval(days => (order_no % 1000)::int), "
-               "lines = 1, units = 1, revenue = 10, gross_revenue = 10; update customers set attributes = '{}'");
+               "lines = 1, units = 1, revenue = 10, gross_revenue = 10; truncate order_lines; "
+               "insert into order_lines select customer_no, order_no, 1, null, ordered_at, 1, null, 10, null from orders; "
+               "update customers set attributes = '{}'");
     pg_run(db, RESTAT);
     on(db, &svc);
     struct seen s = run(&svc, "train.segments", params);
