@@ -1,8 +1,9 @@
 /* What is known about one customer in numbers: the input of every feature.
  *
- * The same struct is filled in two ways, and a property test holds them equal: from the incrementally kept tables
- * customer_stats and customer_event_stats (live), and by set-wise SQL over the raw rows before a moment (training
- * as-of). Everything here is a sum, a count, a minimum or a maximum, so the order of arrival does not matter.
+ * The same struct is filled in two ways, and a property test holds them equal: from the tables that each transaction
+ * keeps exact (live: customer_event_stats by what each event adds, customer_stats made anew for the customers whose
+ * orders changed), and by set-wise SQL over the raw rows before a moment (training as-of). Everything here is a sum, a
+ * count, a minimum or a maximum, so the order of arrival does not matter.
  *
  * Orders: a *purchase* is an order with a line of positive quantity (or a positive total where it has no lines with
  * quantity); any other order is a *return*. Amounts are in the shop's currency. Times are microseconds; TIME_NONE: never. */
