@@ -38,6 +38,21 @@ ALTER TABLE public.api_keys ALTER COLUMN key_no ADD GENERATED ALWAYS AS IDENTITY
     CACHE 1
 );
 
+CREATE TABLE public.changed_customers (
+    change_no bigint NOT NULL,
+    customer_nos bigint[] NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE public.changed_customers ALTER COLUMN change_no ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.changed_customers_change_no_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.customer_event_stats (
     customer_no bigint NOT NULL,
     kind smallint NOT NULL,
@@ -50,7 +65,8 @@ WITH (fillfactor='80');
 
 CREATE TABLE public.customer_ids (
     customer_id text NOT NULL COLLATE pg_catalog."C",
-    customer_no bigint NOT NULL
+    customer_no bigint NOT NULL,
+    anonymous boolean DEFAULT false NOT NULL
 );
 
 CREATE SEQUENCE public.customer_nos
@@ -59,6 +75,12 @@ CREATE SEQUENCE public.customer_nos
     NO MINVALUE
     NO MAXVALUE
     CACHE 1;
+
+CREATE TABLE public.customer_products (
+    customer_no bigint NOT NULL,
+    product_no bigint NOT NULL,
+    lines bigint NOT NULL
+);
 
 CREATE TABLE public.customer_stats (
     customer_no bigint NOT NULL,
@@ -161,6 +183,18 @@ ALTER TABLE public.jobs ALTER COLUMN job_no ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.kafka_offsets (
+    consumer_group text NOT NULL COLLATE pg_catalog."C",
+    topic text NOT NULL COLLATE pg_catalog."C",
+    partition integer NOT NULL,
+    next_offset bigint NOT NULL
+);
+
+CREATE TABLE public.kafka_produced (
+    topic text NOT NULL COLLATE pg_catalog."C",
+    change_no bigint NOT NULL
+);
+
 CREATE TABLE public.memberships (
     customer_no bigint NOT NULL,
     segmentation_no bigint NOT NULL,
@@ -224,7 +258,8 @@ CREATE TABLE public.order_lines (
     quantity numeric,
     unit_price numeric,
     amount numeric NOT NULL,
-    line_id text COLLATE pg_catalog."C"
+    line_id text COLLATE pg_catalog."C",
+    from_events boolean DEFAULT false NOT NULL
 );
 
 CREATE SEQUENCE public.order_nos
@@ -245,6 +280,17 @@ CREATE TABLE public.orders (
     revenue numeric NOT NULL,
     gross_revenue numeric NOT NULL,
     returned_amount numeric NOT NULL
+);
+
+CREATE TABLE public.outcomes (
+    customer_no bigint NOT NULL,
+    outcome_key uuid NOT NULL,
+    campaign text NOT NULL COLLATE pg_catalog."C",
+    variant text COLLATE pg_catalog."C",
+    type smallint NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    value numeric,
+    outcome_id text COLLATE pg_catalog."C"
 );
 
 CREATE SEQUENCE public.product_nos
@@ -268,11 +314,50 @@ CREATE TABLE public.products (
     changed_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.rejections (
+    rejection_no bigint NOT NULL,
+    source text NOT NULL,
+    reason text NOT NULL,
+    place text NOT NULL,
+    type text,
+    message_id text,
+    request_id text,
+    received_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE public.rejections ALTER COLUMN rejection_no ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.rejections_rejection_no_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.schema_migrations (
     version integer NOT NULL,
     name text NOT NULL,
     checksum text NOT NULL,
     applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.segment_changes (
+    change_no bigint NOT NULL,
+    customer_no bigint NOT NULL,
+    segmentation_no bigint NOT NULL,
+    segment_id text NOT NULL COLLATE pg_catalog."C",
+    entered boolean NOT NULL,
+    at timestamp with time zone NOT NULL,
+    model_no bigint NOT NULL
+);
+
+ALTER TABLE public.segment_changes ALTER COLUMN change_no ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.segment_changes_change_no_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE public.segmentations (
@@ -303,6 +388,52 @@ CREATE TABLE public.segments (
     profile json NOT NULL
 );
 
+CREATE TABLE public.webhook_outbox (
+    delivery_no bigint NOT NULL,
+    webhook_no bigint NOT NULL,
+    message_id text NOT NULL,
+    type text NOT NULL,
+    payload bytea NOT NULL,
+    customer_no bigint,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_at timestamp with time zone DEFAULT now() NOT NULL,
+    lease_until timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE public.webhook_outbox ALTER COLUMN delivery_no ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.webhook_outbox_delivery_no_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.webhooks (
+    webhook_no bigint NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    url text NOT NULL,
+    secret bytea NOT NULL,
+    events text[] NOT NULL,
+    enabled boolean DEFAULT true NOT NULL,
+    disabled_reason text,
+    failing_since timestamp with time zone,
+    last_success_at timestamp with time zone,
+    last_error text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE public.webhooks ALTER COLUMN webhook_no ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.webhooks_webhook_no_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_hash_key UNIQUE (hash);
 
@@ -312,11 +443,17 @@ ALTER TABLE ONLY public.api_keys
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (key_no);
 
+ALTER TABLE ONLY public.changed_customers
+    ADD CONSTRAINT changed_customers_pkey PRIMARY KEY (change_no);
+
 ALTER TABLE ONLY public.customer_event_stats
     ADD CONSTRAINT customer_event_stats_pkey PRIMARY KEY (customer_no, kind);
 
 ALTER TABLE ONLY public.customer_ids
     ADD CONSTRAINT customer_ids_pkey PRIMARY KEY (customer_id);
+
+ALTER TABLE ONLY public.customer_products
+    ADD CONSTRAINT customer_products_pkey PRIMARY KEY (customer_no, product_no);
 
 ALTER TABLE ONLY public.customer_stats
     ADD CONSTRAINT customer_stats_pkey PRIMARY KEY (customer_no);
@@ -342,6 +479,12 @@ ALTER TABLE ONLY public.jobs
 ALTER TABLE ONLY public.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (job_no);
 
+ALTER TABLE ONLY public.kafka_offsets
+    ADD CONSTRAINT kafka_offsets_pkey PRIMARY KEY (consumer_group, topic, partition);
+
+ALTER TABLE ONLY public.kafka_produced
+    ADD CONSTRAINT kafka_produced_pkey PRIMARY KEY (topic);
+
 ALTER TABLE ONLY public.memberships
     ADD CONSTRAINT memberships_pkey PRIMARY KEY (customer_no, segmentation_no);
 
@@ -366,14 +509,23 @@ ALTER TABLE ONLY public.order_lines
 ALTER TABLE ONLY public.orders
     ADD CONSTRAINT orders_pkey PRIMARY KEY (customer_no, order_no);
 
+ALTER TABLE ONLY public.outcomes
+    ADD CONSTRAINT outcomes_pkey PRIMARY KEY (customer_no, outcome_key);
+
 ALTER TABLE ONLY public.products
     ADD CONSTRAINT products_pkey PRIMARY KEY (product_no);
 
 ALTER TABLE ONLY public.products
     ADD CONSTRAINT products_product_id_key UNIQUE (product_id);
 
+ALTER TABLE ONLY public.rejections
+    ADD CONSTRAINT rejections_pkey PRIMARY KEY (rejection_no);
+
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+
+ALTER TABLE ONLY public.segment_changes
+    ADD CONSTRAINT segment_changes_pkey PRIMARY KEY (change_no);
 
 ALTER TABLE ONLY public.segmentations
     ADD CONSTRAINT segmentations_name_key UNIQUE (name);
@@ -387,9 +539,20 @@ ALTER TABLE ONLY public.segments
 ALTER TABLE ONLY public.segments
     ADD CONSTRAINT segments_pkey PRIMARY KEY (model_no, "position");
 
+ALTER TABLE ONLY public.webhook_outbox
+    ADD CONSTRAINT webhook_outbox_pkey PRIMARY KEY (delivery_no);
+
+ALTER TABLE ONLY public.webhooks
+    ADD CONSTRAINT webhooks_name_key UNIQUE (name);
+
+ALTER TABLE ONLY public.webhooks
+    ADD CONSTRAINT webhooks_pkey PRIMARY KEY (webhook_no);
+
 CREATE INDEX customer_ids_no ON public.customer_ids USING btree (customer_no);
 
 CREATE INDEX customers_email_hash ON public.customers USING btree (email_hash) WHERE (email_hash IS NOT NULL);
+
+CREATE INDEX events_orders ON public.events USING btree (customer_no, ((properties ->> 'order_id'::text))) WHERE (type = ANY (ARRAY['order_completed'::text, 'order_updated'::text, 'order_refunded'::text, 'order_cancelled'::text]));
 
 CREATE INDEX events_time ON public.events USING btree (customer_no, occurred_at);
 
@@ -404,6 +567,18 @@ CREATE INDEX jobs_open ON public.jobs USING btree (job_no) WHERE (state = ANY (A
 CREATE INDEX memberships_segment ON public.memberships USING btree (segmentation_no, segment_id, customer_no);
 
 CREATE UNIQUE INDEX models_active ON public.models USING btree (kind, name) WHERE active;
+
+CREATE INDEX outcomes_campaign ON public.outcomes USING btree (campaign, customer_no);
+
+CREATE INDEX rejections_received ON public.rejections USING btree (received_at);
+
+CREATE INDEX segment_changes_customer ON public.segment_changes USING btree (customer_no, change_no);
+
+CREATE INDEX segment_changes_segmentation ON public.segment_changes USING btree (segmentation_no, customer_no, change_no);
+
+CREATE INDEX webhook_outbox_customer ON public.webhook_outbox USING btree (customer_no) WHERE (customer_no IS NOT NULL);
+
+CREATE INDEX webhook_outbox_due ON public.webhook_outbox USING btree (webhook_no, next_at);
 
 CREATE TRIGGER api_keys_notify AFTER INSERT OR UPDATE OF scopes, revoked_at, hash ON public.api_keys FOR EACH ROW EXECUTE FUNCTION public.meros_notify_keys();
 

@@ -94,6 +94,23 @@ struct event_row {
     struct str properties; /* a JSON object; STR_NONE if empty */
 };
 
+/* What a campaign brought about with one customer. */
+#define OUTCOME_TYPES(X) X(SENT, "sent") X(DELIVERED, "delivered") X(OPENED, "opened") X(CLICKED, "clicked") \
+    X(CONVERTED, "converted") X(UNSUBSCRIBED, "unsubscribed") X(BOUNCED, "bounced")
+enum outcome_type {
+#define X(id, name) OUTCOME_##id,
+    OUTCOME_TYPES(X)
+#undef X
+    OUTCOME_TYPE_COUNT
+};
+struct outcome_row {
+    int64_t line;
+    struct str campaign, customer_id, variant, outcome_id; /* variant, outcome_id: STR_NONE if not given */
+    enum outcome_type type;
+    int64_t occurred_at; /* TIME_NONE: not given */
+    struct decimal value;
+};
+
 /* cells: ROW_FIELDS_MAX of them, by field. Extras (attributes; properties beside the field) are set by the caller. */
 bool customer_decode(const struct cell *cells, const struct row_rules *rules, struct customer_row *out, struct row_fault *fault);
 bool product_decode(const struct cell *cells, const struct row_rules *rules, struct product_row *out, struct row_fault *fault);

@@ -1,0 +1,1 @@
+select customer_no, product_no, lines from customer_products where false;
