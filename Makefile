@@ -10,7 +10,7 @@ SAY := $(if $(V),,@)echo
 
 # --- layers: what each may call and include. A layer that is not listed cannot be included (its headers are not on the
 # include path) nor linked (its tests link this list only).
-LAYERS       := base codec domain jobs ml feature model http store service api app
+LAYERS       := base codec domain jobs ml feature model http connect store service api app
 USES_base    :=
 USES_codec   := base
 USES_domain  := base
@@ -19,16 +19,18 @@ USES_ml      := base
 USES_feature := ml domain codec base
 USES_model   := feature ml domain codec base
 USES_http    := codec base
+USES_connect := codec base
 USES_store   := domain codec base
-USES_service := store model feature ml jobs domain codec base
+USES_service := connect store model feature ml jobs domain codec base
 USES_api     := service http jobs domain codec base
-USES_app     := api service store model feature ml jobs http domain codec base
+USES_app     := api service store model feature ml jobs connect http domain codec base
 
 # The libraries that a layer brings along when it is linked; only that layer includes their headers.
 LIBS_base  := -lsodium -lm -lpthread
 LIBS_codec := -ljansson -lz
 LIBS_ml    := -lopenblas
 LIBS_http  := -lmicrohttpd -lgnutls
+LIBS_connect := -lcurl
 LIBS_store := -lpq
 LIBS_app   := -lcurl
 
@@ -133,7 +135,7 @@ $$(OUT)/tests/unit_$(1): $$(UNIT_$(1)) $$(wildcard tests/support/unit*.[ch]) $$(
 endef
 TESTLIBS_http := -lcurl
 # What the layers that a layer uses use in turn, and it may not: needed to link, not to be included.
-LINKS_api := store model feature ml
+LINKS_api := connect store model feature ml
 $(foreach l,$(LAYERS),$(eval $(call unit_rules,$(l))))
 UNIT_BINS := $(foreach l,$(LAYERS),$(if $(wildcard tests/unit/$(l)/*.c),$(OUT)/tests/unit_$(l)))
 
@@ -188,7 +190,8 @@ check-layers: $(foreach l,$(LAYERS),$(INC_$(l)))
 	  grep -lE 'libpq-fe\.h' -r src include | grep -v '^src/store/' || true; \
 	  grep -lE 'jansson\.h|zlib\.h' -r src include | grep -v '^src/codec/' || true; \
 	  grep -lE 'sodium\.h' -r src include | grep -v '^src/base/' || true; \
-	  grep -lE 'cblas\.h|lapacke\.h' -r src include | grep -v '^src/ml/' || true); \
+	  grep -lE 'cblas\.h|lapacke\.h' -r src include | grep -v '^src/ml/' || true; \
+	  grep -lE 'curl/curl\.h' -r src include | grep -vE '^src/(connect/|app/client\.c)' || true); \
 	  [ -z "$$bad" ] || { echo "third-party headers outside the layer that owns them: $$bad" >&2; exit 1; }
 
 # --- run
