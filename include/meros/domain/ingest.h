@@ -5,6 +5,7 @@
 #define MEROS_DOMAIN_INGEST_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include "meros/base/str.h"
 #include "meros/domain/records.h"
 #include "meros/domain/rows.h"
@@ -50,6 +51,14 @@ enum ingest_verdict {
 struct ingest_result {
     enum ingest_verdict verdict;
     char detail[160]; /* of a rejected one */
+};
+
+/* How far a partition of a topic was read, stored in the transaction that lands what was read: what makes a broker's "at
+ * least once" exactly once (service/kafka_in.h). */
+struct ingest_offset {
+    struct str topic;
+    int32_t partition;
+    int64_t next; /* the first message that has not been read */
 };
 
 const char *ingest_source_name(enum ingest_source s);

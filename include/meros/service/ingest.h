@@ -17,21 +17,13 @@
 
 enum { INGEST_ITEMS_MAX = 2500 }; /* of one request */
 
-/* How far a partition was read, stored in the batch's own transaction: what makes a broker's "at least once" exactly
- * once (service/kafka_in.c). */
-struct ingest_offset {
-    struct str topic;
-    int32_t partition;
-    int64_t next; /* the first message that has not been read */
-};
-
 /* Owned by whoever submits, with all that it points to, until done() is called. */
 struct ingest_request {
     enum ingest_source source;
     const struct ingest_item *items;
     struct ingest_result *results; /* n of them, filled before done() */
     size_t n;
-    const struct ingest_offset *offsets;
+    const struct ingest_offset *offsets; /* written by the batch's transaction (store_kafka_offsets_write) */
     size_t n_offsets;
     /* rc OK: committed, results tell of each item. Otherwise nothing is known to have landed; trying again is safe. */
     void (*done)(struct ingest_request *r, enum meros_code rc, const struct meros_err *err);

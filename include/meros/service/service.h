@@ -19,6 +19,17 @@ struct listener;      /* service/listener.c: NOTIFY and the health of the databa
 struct idempotency;   /* service/idempotency.c */
 struct model_serving; /* service/serving.c: the published snapshot of active models and the live customer reader */
 
+/* Strings are never NULL; "" is none. Checked together by app/config.c. */
+struct kafka_settings {
+    const char *brokers;            /* host:port, … ; "": no Kafka */
+    const char *topics;             /* read; separated by blanks or commas; "": none */
+    const char *group;
+    const char *offset_reset;       /* "earliest" or "latest" */
+    const char *dead_letter_suffix; /* what poisons TOPIC goes to TOPIC + this */
+    const char *changes_topic;      /* to which segment changes are produced; "": none */
+    const char *security_protocol, *sasl_mechanism, *username, *password, *ca_file;
+};
+
 struct service_settings {
     double activity_half_life_days;  /* of decayed engagement; part of the stored statistics, so fixed for a database */
     unsigned char pii_key[SEAL_KEY_BYTES]; /* seals email, name, phone */
@@ -29,6 +40,7 @@ struct service_settings {
     int job_nice;                    /* how much lower their priority is, 0 to 19 */
     int job_retention_days;          /* ended jobs are kept this long */
     _Atomic bool metrics_public;     /* /metrics without a key; reloadable */
+    struct kafka_settings kafka;
 };
 
 struct service {
