@@ -5,7 +5,7 @@
 # programs under the thread sanitizer. A suite's report is shown when it fails. A test counts once; a thread program and
 # the replay of one fuzz corpus count as one test each. Finding nothing to run is a failure.
 #
-#     tests/run.sh [WORD…]    only suites whose name holds one of the words: unit_base, store, http, threads_x, fuzz_x
+#     tests/run.sh [WORD…]    only suites whose name holds one of the words: unit_base, store, http, threads_x, fuzz_x, clients
 set -u
 cd "$(dirname "$0")/.."
 MEROS_TEST_DATA=${MEROS_TEST_DATA:-../shared/data}
@@ -120,6 +120,23 @@ for source in tests/fuzz/*.c; do
     name=fuzz_$(basename "$source" .c)
     program "$name" 120 "build/asan/tests/$name"
 done
+
+# Other people's SDKs against the real program; a program of its own, in TAP as the others.
+clients() {
+    wanted clients || return 0
+    begin=$(date +%s)
+    timeout --kill-after=10 420 sh tests/clients/run.sh >"$reports/clients.log" 2>&1
+    status=$?
+    good=$(grep '^ok - ' "$reports/clients.log" | grep -vc '# SKIP')
+    bad=$(grep -c '^not ok' "$reports/clients.log")
+    off=$(grep -c '^ok - .*# SKIP' "$reports/clients.log")
+    if [ "$bad" = 0 ] && [ "$status" != 0 ]; then bad=1; fi
+    passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + off))
+    line clients "$good" "$bad" "$off" $(($(date +%s) - begin))
+    sed -n 's/^ok - \(.*\) # SKIP \(.*\)/    skipped: \1: \2/p' "$reports/clients.log"
+    [ "$bad" = 0 ] || show clients "$status" ""
+}
+clients
 
 echo "reports: build/reports; $(($(date +%s) - begin_all)) s"
 if [ $((passed + failed)) = 0 ]; then

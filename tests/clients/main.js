@@ -1,0 +1,2 @@
+'use strict';
+require('./harness').main(process.argv.slice(2));
