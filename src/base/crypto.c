@@ -98,6 +98,16 @@ void base64_encode(const void *p, size_t n, char *out)
     sodium_bin2base64(out, base64_length(n) + 1, p, n, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 }
 
+size_t base64_length_standard(size_t n)
+{
+    return sodium_base64_encoded_len(n, sodium_base64_VARIANT_ORIGINAL) - 1;
+}
+
+void base64_encode_standard(const void *p, size_t n, char *out)
+{
+    sodium_bin2base64(out, base64_length_standard(n) + 1, p, n, sodium_base64_VARIANT_ORIGINAL);
+}
+
 static bool decode(struct str s, void *out, size_t cap, size_t *out_n, int variant)
 {
     const char *end;

@@ -42,6 +42,9 @@ bool hex_decode(struct str s, void *out, size_t n);  /* s must be exactly 2n dig
 /* URL-safe base64 without padding; out has room for base64_length(n) + 1. */
 size_t base64_length(size_t n);
 void base64_encode(const void *p, size_t n, char *out);
+/* RFC 4648 section 4, padded; the length of what is encoded includes the padding. */
+size_t base64_length_standard(size_t n);
+void base64_encode_standard(const void *p, size_t n, char *out);
 bool base64_decode(struct str s, void *out, size_t cap, size_t *out_n);   /* URL-safe, unpadded */
 bool base64_decode_standard(struct str s, void *out, size_t cap, size_t *out_n); /* RFC 4648 section 4, padded (HTTP Basic) */
 

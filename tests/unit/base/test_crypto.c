@@ -145,6 +145,10 @@ Test(crypto, base64_standard_with_padding)
     char back[16];
     size_t got;
     cr_assert(base64_decode_standard(STR("dXNlcjpw"), back, sizeof back, &got) && got == 6 && memcmp(back, "user:p", 6) == 0);
+    char text[16];
+    base64_encode_standard("\xfb\xff\xfe?", 4, text);
+    cr_assert_str_eq(text, "+//+Pw==");
+    cr_assert_eq(base64_length_standard(4), 8);
     cr_assert(base64_decode_standard(STR("Zm8="), back, sizeof back, &got) && got == 2);
     static const char *const bad[] = {"Zm8", "Zm8==", "Zm8=x", "Zm-_", "=", "Zm8 ="};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
