@@ -104,8 +104,8 @@ Test(outbox, gives_what_a_message_is_about)
     cr_assert_eq(s.n, 5);
     cr_assert_str_eq(s.text[0], "segment.left ann behaviour s1 Loyal mdl_1 3|  |  ");
     cr_assert_str_eq(s.text[1], "segment.entered ann behaviour s2 New mdl_1 3|  |  ");
-    cr_assert_str_eq(s.text[2], "job.finished       0|  |job_1 refresh succeeded");
-    cr_assert_str_eq(s.text[3], "job.finished       0|  |job_2 refresh cancelled");
+    cr_assert_str_eq(s.text[2], "job.finished      0|  |job_1 refresh succeeded");
+    cr_assert_str_eq(s.text[3], "job.finished      0|  |job_2 refresh cancelled");
     cr_assert_str_eq(s.text[4], "model.activated     mdl_1 3|segments behaviour kmeans|  ");
     pg_done(db);
 }
