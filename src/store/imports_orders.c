@@ -11,12 +11,14 @@
  *   2. it is compared with the row before it of the same identity in the file, else with the stored line: inserted,
  *      updated or duplicate, as if the rows had come one by one;
  *   3. orders whose last row names another customer move to that customer with all of their lines;
- *   4. lines are upserted, the orders' sums and their customers' statistics made anew from the lines.
+ *   4. lines are upserted, the orders' sums made anew from the lines, and what changed in them noted.
+ * At the end the statistics of customers are moved by all that was noted (order_changes_priv.h).
  * Joins to big tables are written as lateral look-ups: however stale the planner's statistics are, the cost follows the
  * rows of the import, not the table. */
 #include <stdlib.h>
 #include "imports_priv.h"
 #include "meros/base/crypto.h"
+#include "order_changes_priv.h"
 
 /* --- SQL */
 static const struct sql MAKE_STAGE = {"orders_make_stage",
@@ -27,8 +29,6 @@ static const struct sql MAKE_MERGE = {"orders_make_merge",
     "create temp table if not exists order_merge (order_id text, order_no bigint, holder_no bigint, owner_no bigint, "
     "line_key bigint, line_id text, product_no bigint, ordered_at timestamptz, quantity numeric, unit_price numeric, "
     "amount numeric, outcome smallint, apply boolean) on commit delete rows", SQL_NOTHING};
-static const struct sql MAKE_TOUCHED = {"orders_make_touched",
-    "create temp table if not exists import_touched (customer_no bigint) on commit delete rows", SQL_NOTHING};
 static const struct sql MAKE_GAPS = {"orders_make_gaps",
     "create temp table if not exists order_gaps (order_id text collate \"C\", n bigint) on commit delete rows", SQL_NOTHING};
 static const struct sql INDEX_GAPS = {"orders_index_gaps",
@@ -47,7 +47,10 @@ static const struct sql COPY_ORDERS = {"orders_copy",
 static const struct sql COPY_LINES = {"orders_copy_lines",
     "copy order_lines (customer_no, order_no, line_key, product_no, ordered_at, quantity, unit_price, amount, line_id) "
     "from stdin (format binary)", SQL_NOTHING};
-static const struct sql COPY_TOUCHED = {"orders_copy_touched", "copy import_touched (customer_no) from stdin (format binary)", SQL_NOTHING};
+static const struct sql COPY_CHANGES = {"orders_copy_changes",
+    "copy order_changes (" ORDER_CHANGES_COLUMNS ") from stdin (format binary)", SQL_NOTHING};
+static const struct sql COPY_PAIRS = {"orders_copy_pairs",
+    "copy pair_changes (" PAIR_CHANGES_COLUMNS ") from stdin (format binary)", SQL_NOTHING};
 static const struct sql COPY_STAGE = {"orders_copy_stage",
     "copy order_stage (seq, order_id, order_no, fresh, holder_no, customer_no, line_key, line_id, product_no, ordered_at, "
     "quantity, unit_price, amount, rejected) from stdin (format binary)", SQL_NOTHING};
@@ -91,18 +94,15 @@ static const struct sql MERGE = {"orders_merge",
 static const struct sql COUNT = {"orders_count",
     "select count(*) filter (where outcome = 1), count(*) filter (where outcome = 2), count(*) filter (where outcome = 0) "
     "from order_merge", SQL_ROW};
+static const struct sql CHANGED = {"orders_changed",
+    "insert into changed_orders (order_no, order_id, holder_no, owner_no) "
+    "select distinct order_no, order_id, holder_no, owner_no from order_merge where outcome <> 0", SQL_NOTHING};
 static const struct sql MOVE_LINES = {"orders_move_lines",
-    "update order_lines l set customer_no = m.owner_no "
-    "from (select distinct order_no, holder_no, owner_no from order_merge where owner_no <> holder_no) m "
-    "where l.customer_no = m.holder_no and l.order_no = m.order_no", SQL_NOTHING};
-static const struct sql MOVE_ORDERS = {"orders_move",
-    "update orders o set customer_no = m.owner_no "
-    "from (select distinct order_no, holder_no, owner_no from order_merge where owner_no <> holder_no) m "
-    "where o.customer_no = m.holder_no and o.order_no = m.order_no", SQL_NOTHING};
+    "update order_lines l set customer_no = m.owner_no from changed_orders m "
+    "where m.owner_no <> m.holder_no and l.customer_no = m.holder_no and l.order_no = m.order_no", SQL_NOTHING};
 static const struct sql MOVE_IDS = {"orders_move_ids",
-    "update order_ids i set customer_no = m.owner_no "
-    "from (select distinct order_id, owner_no from order_merge where owner_no <> holder_no) m "
-    "where i.order_id = m.order_id", SQL_NOTHING};
+    "update order_ids i set customer_no = m.owner_no from changed_orders m "
+    "where m.owner_no <> m.holder_no and i.order_id = m.order_id", SQL_NOTHING};
 static const struct sql UPSERT_LINES = {"orders_upsert_lines",
     "insert into order_lines (customer_no, order_no, line_key, product_no, ordered_at, quantity, unit_price, amount, line_id) "
     "select owner_no, order_no, line_key, product_no, ordered_at, quantity, unit_price, amount, line_id "
@@ -110,31 +110,11 @@ static const struct sql UPSERT_LINES = {"orders_upsert_lines",
     "on conflict (customer_no, order_no, line_key) do update set product_no = excluded.product_no, "
     "ordered_at = excluded.ordered_at, quantity = excluded.quantity, unit_price = excluded.unit_price, "
     "amount = excluded.amount, line_id = excluded.line_id", SQL_NOTHING};
-static const struct sql SUM_ORDERS = {"orders_sum",
-    "insert into orders (customer_no, order_no, order_id, ordered_at, purchase, lines, units, revenue, gross_revenue, "
-    "                    returned_amount) "
-    "select m.owner_no, m.order_no, m.order_id, s.* "
-    "from (select distinct order_no, owner_no, order_id from order_merge where outcome <> 0) m "
-    "cross join lateral ("
-    "  select min(ordered_at), "
-    "         case when count(quantity) > 0 then coalesce(max(quantity), 0) > 0 else sum(amount) > 0 end, "
-    "         count(*) filter (where quantity > 0), coalesce(sum(quantity) filter (where quantity > 0), 0), "
-    "         sum(amount), coalesce(sum(amount) filter (where amount > 0), 0), "
-    "         coalesce(-sum(amount) filter (where amount < 0), 0) "
-    "  from order_lines l where l.customer_no = m.owner_no and l.order_no = m.order_no) s "
-    "order by m.owner_no, m.order_no "
-    "on conflict (customer_no, order_no) do update set ordered_at = excluded.ordered_at, purchase = excluded.purchase, "
-    "lines = excluded.lines, units = excluded.units, revenue = excluded.revenue, "
-    "gross_revenue = excluded.gross_revenue, returned_amount = excluded.returned_amount", SQL_NOTHING};
-static const struct sql TOUCH = {"orders_touch",
-    "insert into import_touched select owner_no from order_merge where outcome <> 0 "
-    "union select holder_no from order_merge where outcome <> 0", SQL_NOTHING};
-
 enum meros_code import_orders_prepare(struct store_import *i, struct meros_err *err)
 {
     TRY(sql_exec0(i->c, &MAKE_STAGE, NULL, err));
     TRY(sql_exec0(i->c, &MAKE_MERGE, NULL, err));
-    TRY(sql_exec0(i->c, &MAKE_TOUCHED, NULL, err));
+    TRY(bulk_changes_prepare(i->c, err));
     TRY(sql_exec0(i->c, &MAKE_GAPS, NULL, err));
     TRY(sql_exec0(i->c, &INDEX_GAPS, NULL, err));
     return MEROS_OK;
@@ -460,14 +440,55 @@ static enum meros_code copy_orders(struct batch *b, const struct sorted *order, 
         put_millionths(&k, s.returned);
     }
     TRY(copy_in_end(&k, &written, err));
-    TRY(copy_in_begin(&k, b->i->c, &COPY_TOUCHED, err));
+    return MEROS_OK;
+}
+
+/* What new orders add to the statistics of their customers. */
+static enum meros_code copy_changes(struct batch *b, const struct sorted *order, size_t n, struct meros_err *err)
+{
+    struct copy_in k;
+    struct sums s;
+    int64_t written;
+    enum meros_code rc;
+    TRY(copy_in_begin(&k, b->i->c, &COPY_CHANGES, err));
     for (size_t j = 0; j < n; j++) {
-        if (j > 0 && order[j].customer_no == order[j - 1].customer_no) continue;
-        if ((rc = copy_in_row(&k, 1, err)) != MEROS_OK) {
+        if ((rc = copy_in_row(&k, 10, err)) != MEROS_OK) {
             copy_in_abort(&k);
             return rc;
         }
+        (void)sum_group(b, order[j].g, &s);
         copy_in_int8(&k, order[j].customer_no);
+        copy_in_int4(&k, s.purchase);
+        copy_in_int4(&k, !s.purchase);
+        copy_in_int8(&k, s.lines);
+        put_millionths(&k, s.units);
+        put_millionths(&k, s.gross - s.returned);
+        put_millionths(&k, s.gross);
+        put_millionths(&k, s.returned);
+        copy_in_time(&k, s.ordered_at);
+        copy_in_bool(&k, false);
+    }
+    return copy_in_end(&k, &written, err);
+}
+
+static enum meros_code copy_pairs(struct batch *b, const struct sorted *order, size_t n, struct meros_err *err)
+{
+    struct copy_in k;
+    int64_t written;
+    enum meros_code rc;
+    TRY(copy_in_begin(&k, b->i->c, &COPY_PAIRS, err));
+    for (size_t j = 0; j < n; j++) {
+        for (size_t at = order[j].g->first; at != SIZE_MAX; at = b->lines[at].next) {
+            const struct line *l = &b->lines[at];
+            if (l->product_no == 0 || decimal_sign(l->row->quantity) <= 0) continue;
+            if ((rc = copy_in_row(&k, 3, err)) != MEROS_OK) {
+                copy_in_abort(&k);
+                return rc;
+            }
+            copy_in_int8(&k, order[j].customer_no);
+            copy_in_int8(&k, l->product_no);
+            copy_in_int8(&k, 1);
+        }
     }
     return copy_in_end(&k, &written, err);
 }
@@ -487,7 +508,9 @@ static enum meros_code write_straight(struct batch *b, struct meros_err *err)
     if (n == 0) return MEROS_OK;
     qsort(order, n, sizeof *order, by_key);
     TRY(copy_lines(b, order, n, err));
-    return copy_orders(b, order, n, err);
+    TRY(copy_orders(b, order, n, err));
+    TRY(copy_changes(b, order, n, err));
+    return copy_pairs(b, order, n, err);
 }
 
 /* A row for the stage; line NULL: a rejected one of an earlier batch, before all others. */
@@ -561,9 +584,18 @@ enum meros_code import_orders(struct store_import *i, const struct order_row *ro
     return rc;
 }
 
+static enum meros_code merge_lines(struct store_conn *c, struct meros_err *err)
+{
+    TRY(sql_exec0(c, &CHANGED, NULL, err));
+    TRY(bulk_changes_before(c, err));
+    TRY(sql_exec0(c, &MOVE_LINES, NULL, err));
+    TRY(sql_exec0(c, &MOVE_IDS, NULL, err));
+    TRY(sql_exec0(c, &UPSERT_LINES, NULL, err));
+    return bulk_changes_after(c, err);
+}
+
 enum meros_code import_orders_finish(struct store_import *i, struct meros_err *err)
 {
-    static const struct sql *const merge[] = {&MOVE_LINES, &MOVE_ORDERS, &MOVE_IDS, &UPSERT_LINES, &SUM_ORDERS, &TOUCH};
     struct rows r;
     if (i->staged > 0) {
         TRY(sql_exec0(i->c, &ANALYZE_STAGE, NULL, err));
@@ -575,8 +607,7 @@ enum meros_code import_orders_finish(struct store_import *i, struct meros_err *e
         i->counts.updated += updated;
         i->counts.duplicates += rows_int(&r, 0, 2);
         rows_done(&r);
-        for (size_t k = 0; inserted + updated > 0 && k < sizeof merge / sizeof merge[0]; k++)
-            TRY(sql_exec0(i->c, merge[k], NULL, err));
+        if (inserted + updated > 0) TRY(merge_lines(i->c, err));
     }
-    return stats_recompute_touched(i->c, err);
+    return bulk_changes_apply(i->c, err);
 }

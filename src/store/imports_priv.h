@@ -32,9 +32,6 @@ enum meros_code import_events_prepare(struct store_import *i, struct meros_err *
 enum meros_code import_customers_prepare(struct store_import *i, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code import_products_prepare(struct store_import *i, struct meros_err *err) MEROS_MUSTCHECK;
 
-/* The order side of customer_stats from the rows of the customers in the temporary table import_touched. */
-enum meros_code stats_recompute_touched(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
-
 #define TRY(call)                                                                                            \
     do {                                                                                                     \
         enum meros_code try_rc = (call);                                                                     \

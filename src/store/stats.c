@@ -5,41 +5,6 @@
 #include "imports_priv.h"
 #include "meros/base/crypto.h"
 
-/* --- kept within imports */
-static const struct sql RECOMPUTE = {"stats_recompute",
-    "insert into customer_stats (customer_no, orders, returns, lines, products, units, revenue, gross_revenue, "
-    "  returned_amount, first_order_at, last_order_at, first_any_at, last_any_at) "
-    "select t.customer_no, o.orders, o.returns, o.lines, l.products, o.units, o.revenue, o.gross_revenue, "
-    "  o.returned_amount, o.first_order_at, o.last_order_at, o.first_any_at, o.last_any_at "
-    "from (select distinct customer_no from import_touched) t "
-    "cross join lateral ("
-    "  select count(*) filter (where purchase) as orders, count(*) filter (where not purchase) as returns, "
-    "    sum(lines) as lines, sum(units) as units, sum(revenue) as revenue, sum(gross_revenue) as gross_revenue, "
-    "    sum(returned_amount) as returned_amount, min(ordered_at) filter (where purchase) as first_order_at, "
-    "    max(ordered_at) filter (where purchase) as last_order_at, min(ordered_at) as first_any_at, "
-    "    max(ordered_at) as last_any_at "
-    "  from orders where orders.customer_no = t.customer_no) o "
-    "cross join lateral ("
-    "  select count(distinct product_no) as products from order_lines "
-    "  where order_lines.customer_no = t.customer_no and quantity > 0) l "
-    "where o.orders + o.returns > 0 "
-    "on conflict (customer_no) do update set orders = excluded.orders, returns = excluded.returns, "
-    "  lines = excluded.lines, products = excluded.products, units = excluded.units, revenue = excluded.revenue, "
-    "  gross_revenue = excluded.gross_revenue, returned_amount = excluded.returned_amount, "
-    "  first_order_at = excluded.first_order_at, last_order_at = excluded.last_order_at, "
-    "  first_any_at = excluded.first_any_at, last_any_at = excluded.last_any_at", SQL_NOTHING};
-static const struct sql FORGET = {"stats_forget", /* customers whose last order moved away */
-    "delete from customer_stats s using import_touched t where s.customer_no = t.customer_no "
-    "and not exists (select from orders o where o.customer_no = s.customer_no)", SQL_NOTHING};
-static const struct sql ANALYZE_TOUCHED = {"stats_analyze_touched", "analyze import_touched", SQL_NOTHING};
-
-enum meros_code stats_recompute_touched(struct store_conn *c, struct meros_err *err)
-{
-    TRY(sql_exec0(c, &ANALYZE_TOUCHED, NULL, err));
-    TRY(sql_exec0(c, &RECOMPUTE, NULL, err));
-    return sql_exec0(c, &FORGET, NULL, err);
-}
-
 /* --- the half-life */
 static const struct sql GET_HALF_LIFE = {"stats_get_half_life",
     "select value::float8 from meros_settings where name = 'activity_half_life_days'", SQL_ROW_OR_NONE};
