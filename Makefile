@@ -30,7 +30,7 @@ LIBS_base  := -lsodium -lm -lpthread
 LIBS_codec := -ljansson -lz
 LIBS_ml    := -lopenblas
 LIBS_http  := -lmicrohttpd -lgnutls
-LIBS_connect := -lcurl
+LIBS_connect := -lcurl -lrdkafka
 LIBS_store := -lpq
 LIBS_app   := -lcurl
 
@@ -191,7 +191,8 @@ check-layers: $(foreach l,$(LAYERS),$(INC_$(l)))
 	  grep -lE 'jansson\.h|zlib\.h' -r src include | grep -v '^src/codec/' || true; \
 	  grep -lE 'sodium\.h' -r src include | grep -v '^src/base/' || true; \
 	  grep -lE 'cblas\.h|lapacke\.h' -r src include | grep -v '^src/ml/' || true; \
-	  grep -lE 'curl/curl\.h' -r src include | grep -vE '^src/(connect/|app/client\.c)' || true); \
+	  grep -lE 'curl/curl\.h' -r src include | grep -vE '^src/(connect/|app/client\.c)' || true; \
+	  grep -lE 'rdkafka\.h' -r src include | grep -v '^src/connect/' || true); \
 	  [ -z "$$bad" ] || { echo "third-party headers outside the layer that owns them: $$bad" >&2; exit 1; }
 
 # --- run
