@@ -92,8 +92,7 @@ WITH (fillfactor='80');
 
 CREATE TABLE public.customer_ids (
     customer_id text NOT NULL COLLATE pg_catalog."C",
-    customer_no bigint NOT NULL,
-    anonymous boolean DEFAULT false NOT NULL
+    customer_no bigint NOT NULL
 );
 
 CREATE SEQUENCE public.customer_nos
@@ -139,7 +138,8 @@ CREATE TABLE public.customers (
     name_hash bytea,
     phone_hash bytea,
     recorded_at timestamp with time zone DEFAULT now() NOT NULL,
-    changed_at timestamp with time zone DEFAULT now() NOT NULL
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    anonymous boolean DEFAULT false NOT NULL
 );
 
 CREATE TABLE public.events (
@@ -587,6 +587,8 @@ ALTER TABLE ONLY public.webhooks
     ADD CONSTRAINT webhooks_pkey PRIMARY KEY (webhook_no);
 
 CREATE INDEX customer_ids_no ON public.customer_ids USING btree (customer_no);
+
+CREATE INDEX customers_anonymous ON public.customers USING btree (customer_no) WHERE anonymous;
 
 CREATE INDEX customers_email_hash ON public.customers USING btree (email_hash) WHERE (email_hash IS NOT NULL);
 

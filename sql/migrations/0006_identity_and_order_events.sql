@@ -1,5 +1,7 @@
--- Ids that nobody has claimed yet: a visitor's. A customer all of whose ids are anonymous joins the one who is named.
-alter table customer_ids add column anonymous boolean not null default false;
+-- A visitor: a customer of whom only anonymous ids are known. Being named, by an event beside an anonymous id or by PUT,
+-- makes the visitor that customer, or joins the visitor to the customer who has the name already.
+alter table customers add column anonymous boolean not null default false;
+create index customers_anonymous on customers (customer_no) where anonymous;
 
 -- Lines that follow from what events say of an order; they are made anew from all of its events when one more comes.
 alter table order_lines add column from_events boolean not null default false;

@@ -8,15 +8,17 @@ static const struct sql MAKE = {"customer_make",
     "with ids as (insert into customer_ids (customer_id, customer_no) values ($1, nextval('customer_nos')) "
     "             on conflict do nothing returning customer_id, customer_no) "
     "insert into customers (customer_no, customer_id) select customer_no, customer_id from ids returning customer_no", SQL_ROW_OR_NONE};
+/* A visitor of whom a client says something under this id is that customer from now on. */
+#define NAMED(param) "customer_id = case when anonymous then " param " else customer_id end, anonymous = false, "
 static const struct sql REPLACE = {"customer_replace",
-    "update customers set created_at = $2, attributes = coalesce($3::jsonb, '{}'), consent = coalesce($4::jsonb, '{}'), "
+    "update customers set " NAMED("$11") "created_at = $2, attributes = coalesce($3::jsonb, '{}'), consent = coalesce($4::jsonb, '{}'), "
     "email = $5, email_hash = $6, name = $7, name_hash = $8, phone = $9, phone_hash = $10, changed_at = now() "
     "where customer_no = $1", SQL_NOTHING};
 /* $11: which fields are meant, as bits. Members of a patch join the old ones; null removes one. */
 #define JOINED(column, param)                                                                                \
     "(" column " || " param "::jsonb) - array(select key from jsonb_each(" param "::jsonb) where value = 'null')"
 static const struct sql PATCH = {"customer_patch",
-    "update customers set created_at = case when $11::bigint & 1 <> 0 then $2 else created_at end, "
+    "update customers set " NAMED("$12") "created_at = case when $11::bigint & 1 <> 0 then $2 else created_at end, "
     "email = case when $11 & 2 <> 0 then $5 else email end, email_hash = case when $11 & 2 <> 0 then $6 else email_hash end, "
     "name = case when $11 & 4 <> 0 then $7 else name end, name_hash = case when $11 & 4 <> 0 then $8 else name_hash end, "
     "phone = case when $11 & 8 <> 0 then $9 else phone end, phone_hash = case when $11 & 8 <> 0 then $10 else phone_hash end, "
@@ -76,12 +78,12 @@ static struct sql_param bytes(struct str s)
     return str_present(s) ? P_BYTES(s.p, s.n) : P_NULL;
 }
 
-enum meros_code customers_change(struct store_conn *c, struct str customer_id, const struct customer_change *change,
-                                 const struct sealed_person *person, bool *created, struct meros_err *err)
+/* *gone: there was such a customer a moment ago, who has been erased or joined to another since. */
+static enum meros_code change_once(struct store_conn *c, struct str customer_id, const struct customer_change *change,
+                                   const struct sealed_person *person, bool *created, bool *gone, struct meros_err *err)
 {
     int64_t no;
     struct rows r;
-    *created = false;
     TRY(number_of(c, customer_id, &no, err));
     if (no == 0 && !change->replace) return unknown(err);
     if (no == 0) {
@@ -90,16 +92,30 @@ enum meros_code customers_change(struct store_conn *c, struct str customer_id, c
         if (r.n == 1) no = rows_int(&r, 0, 0);
         rows_done(&r);
         if (no == 0) TRY(number_of(c, customer_id, &no, err)); /* another writer was first */
-        if (no == 0) return err_set(err, MEROS_CONFLICT, "The customer is being erased at this moment; try again.");
+        *gone = no == 0;
+        if (*gone) return MEROS_OK;
     }
     const struct sql_param params[] = {
         P_INT(no), P_TIME(change->created_at), P_TEXT(change->attributes), P_TEXT(change->consent),
         bytes(person->email.sealed), bytes(person->email.hash), bytes(person->name.sealed), bytes(person->name.hash),
-        bytes(person->phone.sealed), bytes(person->phone.hash), P_INT((int64_t)change->given)};
-    TRY(sql_run(c, change->replace ? &REPLACE : &PATCH, &r, err, params, change->replace ? 10 : 11));
-    int64_t changed = r.affected;
+        bytes(person->phone.sealed), bytes(person->phone.hash),
+        change->replace ? P_TEXT(customer_id) : P_INT((int64_t)change->given), P_TEXT(customer_id)};
+    TRY(sql_run(c, change->replace ? &REPLACE : &PATCH, &r, err, params, change->replace ? 11 : 12));
+    *gone = r.affected != 1;
     rows_done(&r);
-    return changed == 1 ? MEROS_OK : err_set(err, MEROS_CONFLICT, "The customer is being erased at this moment; try again.");
+    return MEROS_OK;
+}
+
+enum meros_code customers_change(struct store_conn *c, struct str customer_id, const struct customer_change *change,
+                                 const struct sealed_person *person, bool *created, struct meros_err *err)
+{
+    *created = false;
+    for (int attempt = 0; attempt < 3; attempt++) {
+        bool gone = false;
+        TRY(change_once(c, customer_id, change, person, created, &gone, err));
+        if (!gone) return MEROS_OK;
+    }
+    return err_set(err, MEROS_CONFLICT, "The customer is being erased at this moment; try again.");
 }
 
 enum meros_code customers_erase(struct store_conn *c, struct str customer_id, struct erasure *out, struct meros_err *err)

@@ -21,6 +21,8 @@ enum meros_code import_lock(struct store_conn *c, struct meros_err *err)
     return rc;
 }
 
+static enum meros_code any_visitors(struct store_conn *c, bool *out, struct meros_err *err);
+
 enum meros_code import_begin(struct store_conn *c, enum dataset_kind dataset, struct store_import **out, struct meros_err *err)
 {
     static enum meros_code (*const prepare[DATASET_COUNT])(struct store_import *, struct meros_err *) = {
@@ -38,6 +40,7 @@ enum meros_code import_begin(struct store_conn *c, enum dataset_kind dataset, st
     idmap_init(&i->products, false);
     arena_init(&i->batch, BATCH_MEMORY);
     enum meros_code rc = import_lock(c, err);
+    if (rc == MEROS_OK) rc = any_visitors(c, &i->visitors, err);
     if (rc == MEROS_OK) rc = prepare[dataset](i, err);
     if (rc != MEROS_OK) {
         import_free(i);
@@ -72,12 +75,26 @@ static const struct sql MAKE_CUSTOMERS = {"import_make_customers",
     "             on conflict do nothing returning customer_id, customer_no), "
     "     made as (insert into customers (customer_no, customer_id) select customer_no, customer_id from ids) "
     "select customer_id, customer_no from ids", SQL_ROWS};
+/* A visitor's id that an import says as a customer's makes the visitor that customer. Rare, and free where there are none. */
+static const struct sql ANY_VISITORS = {"import_any_visitors", "select exists (select from customers where anonymous)", SQL_ROW};
+static const struct sql NAME_VISITORS = {"import_name_visitors",
+    "update customers c set customer_id = i.customer_id, anonymous = false, changed_at = now() from customer_ids i "
+    "where c.anonymous and i.customer_no = c.customer_no and i.customer_id = any($1)", SQL_NOTHING};
 static const struct sql FIND_PRODUCTS = {"import_find_products",
     "select product_id, product_no from products where product_id = any($1)", SQL_ROWS};
 static const struct sql MAKE_PRODUCTS = {"import_make_products",
     "insert into products (product_no, product_id) "
     "select nextval('product_nos'), id from unnest($1::text[]) as given (id) "
     "on conflict do nothing returning product_id, product_no", SQL_ROWS};
+
+static enum meros_code any_visitors(struct store_conn *c, bool *out, struct meros_err *err)
+{
+    struct rows r;
+    TRY(sql_exec0(c, &ANY_VISITORS, &r, err));
+    *out = rows_bool(&r, 0, 0);
+    rows_done(&r);
+    return MEROS_OK;
+}
 
 static int by_bytes(const void *a, const void *b)
 {
@@ -128,6 +145,7 @@ enum meros_code import_resolve(struct store_import *i, struct idmap *map, const 
     idmap_done(&distinct);
     /* sorted, so that writers that make the same ids outside of imports meet them in one order */
     if (left > 1) qsort(unknown, left, sizeof *unknown, by_bytes);
+    if (rc == MEROS_OK && left > 0 && customers && i->visitors) rc = sql_exec(i->c, &NAME_VISITORS, NULL, err, P_TEXTS(unknown, left));
     if (rc == MEROS_OK && left > 0) rc = note(i, find, map, unknown, &left, err);
     if (rc == MEROS_OK && left > 0) rc = note(i, make, map, unknown, &left, err);
     if (rc == MEROS_OK && left > 0) rc = note(i, find, map, unknown, &left, err); /* made by another writer meanwhile */

@@ -13,6 +13,7 @@ struct store_import {
     struct import_counts counts;
     struct idmap customers, products; /* numbers looked up so far; emptied when they grow large */
     struct arena batch;               /* emptied after each batch */
+    bool visitors;                    /* there are customers without a name */
     bool mark_made;                   /* numbers of ids that import_resolve makes are noted below zero */
     int64_t sequence;                 /* rows seen, in the order of the file */
     int64_t staged;
