@@ -104,16 +104,16 @@ fixed_addresses=
 
 for source in tests/unit/*/; do
     layer=$(basename "$source")
-    [ -n "$(find "$source" -name '*.c')" ] && suite "unit_$layer" 240
+    [ -n "$(find "$source" -name '*.c')" ] && suite "unit_$layer" 600
 done
-[ -n "$(find tests/store -name '*.c' 2>/dev/null)" ] && suite store 300
-[ -n "$(find tests/http -name '*.c' 2>/dev/null)" ] && suite http 420
+[ -n "$(find tests/store -name '*.c' 2>/dev/null)" ] && suite store 900
+[ -n "$(find tests/http -name '*.c' 2>/dev/null)" ] && suite http 900
 for source in tests/threads/*.c; do
     [ -e "$source" ] || continue
     name=threads_$(basename "$source" .c)
     export TSAN_OPTIONS="halt_on_error=1:second_deadlock_stack=1:log_path=$reports/$name.san"
     # shellcheck disable=SC2086
-    program "$name" 120 $fixed_addresses "build/tsan/tests/$name"
+    program "$name" 300 $fixed_addresses "build/tsan/tests/$name"
 done
 for source in tests/fuzz/*.c; do
     [ -e "$source" ] && [ "$(basename "$source")" != replay.c ] || continue

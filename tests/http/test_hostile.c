@@ -57,7 +57,7 @@ static void try_parameters(void *arg, const struct operation *op)
     }
 }
 
-Test(hostile, no_operation_ignores_a_parameter_or_takes_a_wrong_one, .timeout = 120)
+Test(hostile, no_operation_ignores_a_parameter_or_takes_a_wrong_one, .timeout = 240)
 {
     int tried = 0;
     openapi_each(client_contract(), try_parameters, &tried);
@@ -175,7 +175,7 @@ static void field(struct buf *b, const char *value, size_t n)
     buf_char(b, '"');
 }
 
-Test(hostile, rows_with_one_value_wrong_are_all_accounted_for, .timeout = 120)
+Test(hostile, rows_with_one_value_wrong_are_all_accounted_for, .timeout = 240)
 {
     static const struct {
         const char *dataset, *columns[8], *good[8];
@@ -233,7 +233,7 @@ static void *send_one(void *arg)
     return NULL;
 }
 
-Test(hostile, the_same_file_sent_eight_times_at_once_lands_once, .timeout = 60)
+Test(hostile, the_same_file_sent_eight_times_at_once_lands_once, .timeout = 240)
 {
     enum { SENDERS = 8, LINES = 500 };
     static struct sender senders[SENDERS];

@@ -70,7 +70,7 @@ Test(idempotency, while_the_first_is_under_way_the_second_is_409)
     cr_assert_eq(send(fd, head_, strlen(head_), 0), (ssize_t)strlen(head_));
     const char *file = "order_id,customer_id,ordered_at,amount\nid6-1,id6-a,2026-01-15,10.25\n";
     struct reply *r = NULL;
-    pause_ms(300); /* for the first to have been admitted: nothing outside tells when */
+    pause_ms(1000); /* for the first to have been admitted: nothing outside tells when */
     r = once("/v1/imports/orders", "text/csv", file, "id6", NULL);
     expect(r, 409);
     cr_assert_not_null(header_of(r, "Retry-After"));

@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include "client.h"
 
-Test(lifecycle, without_its_database_it_lives_says_so_and_comes_up_when_it_comes, .timeout = 60)
+Test(lifecycle, without_its_database_it_lives_says_so_and_comes_up_when_it_comes, .timeout = 240)
 {
     /* An address where nothing listens, then something that is no PostgreSQL: the service goes on waiting. */
     struct instance s;
@@ -26,7 +26,7 @@ Test(lifecycle, without_its_database_it_lives_says_so_and_comes_up_when_it_comes
     cr_assert_eq(st.st_mode & 0777, 0600, "the secret key is open to others: %o", st.st_mode & 0777);
     double begin = seconds_now();
     cr_assert_eq(instance_stop(&s), 0);
-    cr_assert_lt(seconds_now() - begin, 10.0);
+    cr_assert_lt(seconds_now() - begin, 30.0);
 }
 
 Test(lifecycle, a_taken_port_is_said_and_the_exit_code_is_1)
@@ -63,7 +63,7 @@ Test(lifecycle, a_second_service_on_the_same_folder_is_refused)
     cr_assert_not_null(strstr(said, "already serves"), "%s", said);
 }
 
-Test(lifecycle, hangup_takes_over_what_reloads_and_names_what_needs_a_restart, .timeout = 60)
+Test(lifecycle, hangup_takes_over_what_reloads_and_names_what_needs_a_restart, .timeout = 240)
 {
     struct instance s;
     char path[] = "/tmp/meros-test-reload-XXXXXX";
@@ -75,20 +75,20 @@ Test(lifecycle, hangup_takes_over_what_reloads_and_names_what_needs_a_restart, .
     expect(call(&metrics), 401);
     cr_assert(lseek(fd, 0, SEEK_SET) == 0 && ftruncate(fd, 0) == 0 && dprintf(fd, "metrics_public = true\npool_size = 9\n") > 0);
     instance_signal(&s, SIGHUP);
-    instance_await_log(&s, "event=reload.needs_restart setting=pool_size", 10);
+    instance_await_log(&s, "event=reload.needs_restart setting=pool_size", 60);
     cr_assert(instance_logged(&s, "event=reload.applied setting=metrics_public"));
     expect(call(&metrics), 200);
 
     cr_assert(lseek(fd, 0, SEEK_SET) == 0 && ftruncate(fd, 0) == 0 && dprintf(fd, "metrics_public = perhaps\n") > 0);
     instance_signal(&s, SIGHUP);
-    instance_await_log(&s, "event=reload.refused", 10);
+    instance_await_log(&s, "event=reload.refused", 60);
     expect(call(&metrics), 200); /* what was in effect still is */
     close(fd);
     unlink(path);
     instance_done(&s);
 }
 
-Test(lifecycle, killed_outright_it_comes_back_with_its_keys_and_its_data, .timeout = 90)
+Test(lifecycle, killed_outright_it_comes_back_with_its_keys_and_its_data, .timeout = 240)
 {
     struct instance s;
     instance_start(&s, NULL);
@@ -103,7 +103,7 @@ Test(lifecycle, killed_outright_it_comes_back_with_its_keys_and_its_data, .timeo
     instance_done(&s);
 }
 
-Test(lifecycle, the_end_of_its_postgresql_is_mended_and_meanwhile_answered_503, .timeout = 90)
+Test(lifecycle, the_end_of_its_postgresql_is_mended_and_meanwhile_answered_503, .timeout = 240)
 {
     struct instance s;
     instance_start(&s, NULL);
@@ -118,7 +118,7 @@ Test(lifecycle, the_end_of_its_postgresql_is_mended_and_meanwhile_answered_503, 
         if (status != 200) pause_ms(50);
     }
     /* It may have been asked before it noticed; a request after the restart shows that it is mended. */
-    instance_await_log(&s, "event=cluster.died", 15);
+    instance_await_log(&s, "event=cluster.died", 60);
     until = seconds_now() + 30;
     do {
         status = get("/v1/keys")->status;
@@ -128,7 +128,17 @@ Test(lifecycle, the_end_of_its_postgresql_is_mended_and_meanwhile_answered_503, 
     instance_done(&s);
 }
 
-Test(lifecycle, terminated_in_the_middle_of_a_request_it_answers_that_and_leaves, .timeout = 60)
+/* Waits until so many requests are under way, beside the one that asks. */
+static void await_in_flight(int n)
+{
+    for (double until = seconds_now() + 60;; pause_ms(10)) {
+        const char *at = strstr(get("/metrics")->body, "\nmeros_http_in_flight_requests ");
+        if (at != NULL && atoi(strchr(at + 1, ' ')) > n) return;
+        cr_assert_lt(seconds_now(), until);
+    }
+}
+
+Test(lifecycle, terminated_in_the_middle_of_a_request_it_answers_that_and_leaves, .timeout = 240)
 {
     struct instance s;
     instance_start(&s, NULL);
@@ -140,9 +150,9 @@ Test(lifecycle, terminated_in_the_middle_of_a_request_it_answers_that_and_leaves
     const char *body = "customer_id,country\nlast-1,FR\n";
     cr_assert_gt(dprintf(fd, "POST /v1/imports/customers HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: text/csv\r\n"
                              "Content-Length: %zu\r\n\r\n%.20s", s.key, strlen(body), body), 0);
-    pause_ms(300);
+    await_in_flight(1);
     instance_signal(&s, SIGTERM);
-    instance_await_log(&s, "event=draining", 10);
+    instance_await_log(&s, "event=draining", 60);
     pause_ms(200);
     cr_assert_gt(dprintf(fd, "%s", body + 20), 0);
     char answer[4096] = "";
@@ -151,10 +161,10 @@ Test(lifecycle, terminated_in_the_middle_of_a_request_it_answers_that_and_leaves
     close(fd);
     cr_assert_eq(strncmp(answer, "HTTP/1.1 200", 12), 0, "%s", answer);
     cr_assert_not_null(strstr(answer, "\"inserted\":1"), "%s", answer);
-    cr_assert_eq(instance_wait(&s, 10), 0);
+    cr_assert_eq(instance_wait(&s, 30), 0);
 }
 
-Test(lifecycle, a_second_signal_ends_at_once, .timeout = 60)
+Test(lifecycle, a_second_signal_ends_at_once, .timeout = 240)
 {
     struct instance s;
     instance_start(&s, (const char *const[]){"MEROS_DRAIN_TIMEOUT=30s", NULL});
@@ -164,13 +174,13 @@ Test(lifecycle, a_second_signal_ends_at_once, .timeout = 60)
     cr_assert_eq(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
     cr_assert_gt(dprintf(fd, "POST /v1/imports/customers HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: text/csv\r\n"
                              "Content-Length: 100\r\n\r\ncustomer_id\n", s.key), 0);
-    pause_ms(300);
+    await_in_flight(1);
     instance_signal(&s, SIGTERM);
-    instance_await_log(&s, "event=draining", 10);
+    instance_await_log(&s, "event=draining", 60);
     pause_ms(700);
     double begin = seconds_now();
     instance_signal(&s, SIGTERM);
-    cr_assert_eq(instance_wait(&s, 5), 128 + SIGTERM);
-    cr_assert_lt(seconds_now() - begin, 5.0);
+    cr_assert_eq(instance_wait(&s, 20), 128 + SIGTERM);
+    cr_assert_lt(seconds_now() - begin, 20.0); /* the drain would take 30 */
     close(fd);
 }

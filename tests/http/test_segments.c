@@ -218,7 +218,7 @@ Test(segments, the_same_data_and_seed_give_the_same_segments_whatever_the_thread
 }
 
 /* A poisoned attribute of one customer must stop neither the training of all nor the reading of that one. */
-Test(segments, odd_attributes_of_a_few_stop_nobodys_training, .timeout = 120)
+Test(segments, odd_attributes_of_a_few_stop_nobodys_training, .timeout = 240)
 {
     instance_start(&s, (const char *const[]){"MEROS_LOG_LEVEL=info", NULL});
     client_use(&s);

@@ -17,12 +17,26 @@
 
 int serve_count;
 struct http_request *serve_kept[512];
+_Atomic bool serve_gate_open;
+_Atomic int serve_entered, serve_left, serve_uploads;
 
 long now_milliseconds(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void wait_for(_Atomic int *n, int wanted)
+{
+    for (long until = now_milliseconds() + PATIENCE_MS; *n < wanted && now_milliseconds() < until;) usleep(2000);
+    cr_assert_geq(*n, wanted, "%d of %d", *n, wanted);
+}
+
+bool wait_readable(int fd)
+{
+    char c;
+    return recv(fd, &c, 1, MSG_PEEK) == 1;
 }
 
 /* --- handlers */
@@ -78,6 +92,7 @@ static enum meros_code upload(struct http_request *req, struct meros_err *err)
     int64_t stop_at = http_query_int(req, "stop_at", -1), pause_ms = http_query_int(req, "pause_ms", 0);
     uint32_t sum = 0;
     enum meros_code rc;
+    serve_uploads++;
     while ((rc = http_body_read(req, chunk, 65536, &n, err)) == MEROS_OK && n > 0) {
         for (size_t i = 0; i < n; i += 997) sum = sum * 31 + (unsigned char)chunk[i];
         total += n;
@@ -97,6 +112,14 @@ static enum meros_code upload(struct http_request *req, struct meros_err *err)
 static enum meros_code slow(struct http_request *req, struct meros_err *err)
 {
     usleep((useconds_t)http_query_int(req, "ms", 100) * 1000);
+    return hello(req, err);
+}
+
+static enum meros_code gate(struct http_request *req, struct meros_err *err)
+{
+    serve_entered++;
+    while (!serve_gate_open) usleep(2000);
+    serve_left++;
     return hello(req, err);
 }
 
@@ -226,6 +249,7 @@ static const struct http_route routes[] = {
     {HTTP_GET, "/big", "big", .fn = big, OPEN, .params = number_params},
     {HTTP_GET, "/big-inline", "bigInline", .fn = big, .flags = HTTP_PUBLIC | HTTP_INLINE, .params = number_params},
     {HTTP_GET, "/slow", "slow", .fn = slow, OPEN, .params = number_params},
+    {HTTP_GET, "/gate", "gate", .fn = gate, OPEN},
     {HTTP_GET, "/keep", "keep", .fn = keep, OPEN},
     {HTTP_GET, "/keep-inline", "keepInline", .fn = keep, .flags = HTTP_PUBLIC | HTTP_INLINE},
     {HTTP_GET, "/later", "later", .fn = later, OPEN},
@@ -279,8 +303,9 @@ struct http_server *serve(void (*change)(struct http_config *c))
 void serve_stop(struct http_server *s)
 {
     long at = now_milliseconds();
-    http_drain(s, 3000);
-    cr_assert_lt(now_milliseconds() - at, 2500, "the drain took %ld ms", now_milliseconds() - at);
+    http_drain(s, PATIENCE_MS);
+    /* a drain that waits for clients' time-outs takes 10 s or more */
+    cr_assert_lt(now_milliseconds() - at, 9000, "the drain took %ld ms", now_milliseconds() - at);
     http_free(s);
 }
 
@@ -290,7 +315,7 @@ int try_dial(int port)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct timeval patience = {.tv_sec = 5};
+    struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
     if (fd < 0) return -1;
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);

@@ -2,6 +2,7 @@
 #ifndef TEST_HTTP_SERVE_H
 #define TEST_HTTP_SERVE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include "meros/http/server.h"
@@ -10,11 +11,23 @@ enum { SCOPE_A = 1, SCOPE_B = 2 };
 
 /* Starts a server on a free port with the routes of serve.c; change may adjust the configuration, and may be NULL. */
 struct http_server *serve(void (*change)(struct http_config *c));
-void serve_stop(struct http_server *s); /* drains and frees; the test fails if that takes long */
+void serve_stop(struct http_server *s); /* drains and frees; the test fails if the drain runs into its deadline */
 extern int serve_count;                  /* deferred requests kept in serve_kept */
 extern struct http_request *serve_kept[512];
+/* GET /gate holds its worker until the gate is open. Both are counted: who came in, who is through. */
+extern _Atomic bool serve_gate_open;
+extern _Atomic int serve_entered, serve_left;
+extern _Atomic int serve_uploads; /* handlers of POST /upload that have begun */
 
-/* A blocking socket with a 5 s time-out, connected to 127.0.0.1. */
+/* How long a test waits for what must happen. The machine may be busy or stolen: nothing here measures how quick the
+ * server is, and a bound on time is far above what it guards and far below what would come without it. */
+enum { PATIENCE_MS = 30000 };
+/* Waits for *n to reach `wanted`; the test fails when it does not. */
+void wait_for(_Atomic int *n, int wanted);
+/* Waits until something is there to be read, which stays; false at the end of the connection. */
+bool wait_readable(int fd);
+
+/* A blocking socket with a time-out of PATIENCE_MS, connected to 127.0.0.1. */
 int dial(int port);
 int try_dial(int port); /* -1 where dial() fails the test */
 void send_all(int fd, const char *p, size_t n);

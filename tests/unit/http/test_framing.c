@@ -21,7 +21,7 @@ static void down(void)
     serve_stop(s);
 }
 
-TestSuite(framing, .init = up, .fini = down, .timeout = 60);
+TestSuite(framing, .init = up, .fini = down, .timeout = 120);
 
 #define H "Host: x\r\n"
 #define J "Content-Type: application/json\r\n"

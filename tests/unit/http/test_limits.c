@@ -47,13 +47,20 @@ static void down(void)
     serve_stop(s);
 }
 
-TestSuite(timeouts, .init = up, .fini = down, .timeout = 30);
-TestSuite(streams, .init = up_patient, .fini = down, .timeout = 30);
-TestSuite(drain, .timeout = 30);
-TestSuite(load, .timeout = 60);
+/* Far above short_patience: what is over before these was not ended by them. */
+static void long_patience(struct http_config *c)
+{
+    c->header_timeout_s = c->body_idle_timeout_s = c->request_timeout_s = c->idle_timeout_s = 120;
+}
 
-/* Sends `head`, then one byte of `drip` each 100 ms for ever; how long until the server cut it, in ms. */
-static long trickle(const char *head, char drip, long at_most)
+TestSuite(timeouts, .init = up, .fini = down, .timeout = 120);
+TestSuite(streams, .init = up_patient, .fini = down, .timeout = 120);
+TestSuite(drain, .timeout = 120);
+TestSuite(load, .timeout = 120);
+
+/* Sends `head`, then one byte of `drip` each 100 ms for ever; how long until the server cut it, in ms; PATIENCE_MS or
+ * more if it never did. */
+static long trickle(const char *head, char drip)
 {
     int fd = dial(port);
     long began = now_milliseconds();
@@ -61,7 +68,7 @@ static long trickle(const char *head, char drip, long at_most)
     for (;;) {
         char c;
         long gone = now_milliseconds() - began;
-        if (gone > at_most || send(fd, &drip, 1, MSG_NOSIGNAL) != 1 || recv(fd, &c, 1, MSG_DONTWAIT) == 0) {
+        if (gone >= PATIENCE_MS || send(fd, &drip, 1, MSG_NOSIGNAL) != 1 || recv(fd, &c, 1, MSG_DONTWAIT) == 0) {
             close(fd);
             return gone;
         }
@@ -71,22 +78,22 @@ static long trickle(const char *head, char drip, long at_most)
 
 Test(timeouts, a_request_line_that_trickles_is_cut)
 {
-    long took = trickle("GET /", 'x', 4000);
-    cr_expect(took > 800 && took < 2500, "%ld ms", took);
+    long took = trickle("GET /", 'x');
+    cr_expect(took > 800 && took < PATIENCE_MS, "%ld ms", took);
 }
 
 Test(timeouts, headers_that_trickle_are_cut)
 {
-    long took = trickle("GET /hello HTTP/1.1\r\n" H "X: ", 'x', 4000);
-    cr_expect(took > 800 && took < 3000, "%ld ms", took);
+    long took = trickle("GET /hello HTTP/1.1\r\n" H "X: ", 'x');
+    cr_expect(took > 800 && took < PATIENCE_MS, "%ld ms", took);
 }
 
 Test(timeouts, a_body_that_trickles_is_cut)
 {
-    long took = trickle("POST /size HTTP/1.1\r\n" H "Content-Length: 1000\r\n\r\n", 'x', 5000);
-    cr_expect(took > 1500 && took < 3500, "%ld ms", took);
-    took = trickle("POST /upload HTTP/1.1\r\n" H "Content-Type: text/csv\r\nContent-Length: 1000000\r\n\r\n", 'x', 5000);
-    cr_expect(took > 800 && took < 3500, "a stream: %ld ms", took);
+    long took = trickle("POST /size HTTP/1.1\r\n" H "Content-Length: 1000\r\n\r\n", 'x');
+    cr_expect(took > 800 && took < PATIENCE_MS, "%ld ms", took);
+    took = trickle("POST /upload HTTP/1.1\r\n" H "Content-Type: text/csv\r\nContent-Length: 1000000\r\n\r\n", 'x');
+    cr_expect(took > 800 && took < PATIENCE_MS, "a stream: %ld ms", took);
 }
 
 Test(timeouts, a_second_request_that_trickles_on_a_kept_connection_is_cut)
@@ -99,8 +106,8 @@ Test(timeouts, a_second_request_that_trickles_on_a_kept_connection_is_cut)
     answer_done(&a);
     usleep(300000);
     long began = now_milliseconds();
-    while (now_milliseconds() - began < 4000 && send(fd, "G", 1, MSG_NOSIGNAL) == 1 && recv(fd, &c, 1, MSG_DONTWAIT) != 0) usleep(100000);
-    cr_expect_lt(now_milliseconds() - began, 2500);
+    while (now_milliseconds() - began < PATIENCE_MS && send(fd, "G", 1, MSG_NOSIGNAL) == 1 && recv(fd, &c, 1, MSG_DONTWAIT) != 0) usleep(100000);
+    cr_expect_lt(now_milliseconds() - began, PATIENCE_MS);
     close(fd);
 }
 
@@ -125,9 +132,9 @@ Test(timeouts, a_client_that_does_not_read_its_answer_is_cut)
     int fd = dial(port), small = 4096;
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     send_text(fd, "GET /big?n=50000000 HTTP/1.1\r\n" H "\r\n");
-    usleep(300000);
-    long took = until_quiet(5000);
-    cr_expect(took > 500 && took < 3000, "%ld ms", took);
+    cr_assert(wait_readable(fd));
+    long took = until_quiet(PATIENCE_MS);
+    cr_expect_lt(took, PATIENCE_MS);
     close(fd);
 }
 
@@ -138,9 +145,10 @@ Test(timeouts, a_client_that_sips_its_answer_is_cut)
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     send_text(fd, "GET /big?n=50000000 HTTP/1.1\r\n" H "\r\n");
     long began = now_milliseconds();
-    while (now_milliseconds() - began < 5000 && recv(fd, p, sizeof p, 0) > 0 && until_quiet(50) >= 50) {}
+    cr_assert(wait_readable(fd));
+    while (now_milliseconds() - began < PATIENCE_MS && recv(fd, p, sizeof p, 0) > 0 && until_quiet(50) >= 50) {}
     long took = now_milliseconds() - began;
-    cr_expect(took > 800 && took < 4000, "%ld ms", took);
+    cr_expect(took > 800 && took < PATIENCE_MS, "%ld ms", took);
     close(fd);
 }
 
@@ -149,14 +157,16 @@ Test(timeouts, an_export_that_nobody_takes_frees_its_thread)
     int fd = dial(port), small = 4096;
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     send_text(fd, "GET /export?n=1000000000 HTTP/1.1\r\n" H "\r\n");
-    usleep(300000);
-    long took = until_quiet(5000);
-    cr_expect(took > 500 && took < 3000, "%ld ms", took);
+    cr_assert(wait_readable(fd));
+    long took = until_quiet(PATIENCE_MS);
+    cr_expect_lt(took, PATIENCE_MS);
     close(fd);
 }
 
-Test(timeouts, clients_that_hang_up_with_their_last_bytes_are_noticed)
+Test(hangups, clients_that_hang_up_with_their_last_bytes_are_noticed, .timeout = 120)
 {
+    s = serve(long_patience);
+    port = http_port(s);
     static const char *const left[] = {"GET /hel", "GET /hello HTTP/1.1\r\nHost", "POST /size HTTP/1.1\r\n" H "Content-Length: 1000\r\n\r\nabc",
                                        "POST /upload HTTP/1.1\r\n" H "Content-Type: text/csv\r\nContent-Length: 1000\r\n\r\nabc"};
     for (int i = 0; i < 80; i++) {
@@ -164,17 +174,16 @@ Test(timeouts, clients_that_hang_up_with_their_last_bytes_are_noticed)
         send_text(fd, left[i % 4]);
         close(fd);
     }
-    usleep(20000);
-    long took = until_quiet(3000);
-    cr_expect_lt(took, 800, "%ld ms", took);
-    int half = dial(port); /* a whole request, then no more: it is answered */
+    int half = dial(port); /* a whole request, then no more: it is answered; by then those before it were seen */
     struct answer a;
-    send_text(half, "GET /slow?ms=500 HTTP/1.1\r\n" H "\r\n");
+    send_text(half, "GET /slow?ms=1000 HTTP/1.1\r\n" H "\r\n");
     shutdown(half, SHUT_WR);
     cr_expect(read_answer(half, &a, false));
     cr_expect_eq(a.status, 200);
     answer_done(&a);
     close(half);
+    cr_expect_lt(until_quiet(PATIENCE_MS), PATIENCE_MS);
+    serve_stop(s);
 }
 
 Test(timeouts, idle_connections_are_closed_and_busy_ones_are_not)
@@ -182,10 +191,13 @@ Test(timeouts, idle_connections_are_closed_and_busy_ones_are_not)
     int idle = dial(port), busy = dial(port);
     struct answer a;
     long began = now_milliseconds();
-    send_text(busy, "GET /slow?ms=4500 HTTP/1.1\r\n" H "\r\n");
+    send_text(busy, "GET /gate HTTP/1.1\r\n" H "\r\n");
+    wait_for(&serve_entered, 1);
     cr_expect(at_end(idle));
     long took = now_milliseconds() - began;
-    cr_expect(took > 2500 && took < 4300, "%ld ms", took);
+    cr_expect(took > 2500 && took < PATIENCE_MS, "%ld ms", took);
+    usleep(3500000); /* longer than idle connections have */
+    serve_gate_open = true;
     cr_expect(read_answer(busy, &a, false));
     cr_expect_eq(a.status, 200);
     answer_done(&a);
@@ -256,7 +268,7 @@ Test(streams, readers_that_leave_free_their_threads)
         close(fd);
     }
     struct answer a = {0};
-    for (int i = 0; i < 50 && a.status != 200; i++) {
+    for (long until = now_milliseconds() + PATIENCE_MS; a.status != 200 && now_milliseconds() < until;) {
         answer_done(&a);
         a = ask(port, "GET /events?n=1 HTTP/1.1\r\n" H "\r\n");
         if (a.status != 200) usleep(100000);
@@ -272,7 +284,8 @@ Test(streams, two_hundred_clients_leave_while_their_requests_are_deferred)
         fds[i] = dial(port);
         send_text(fds[i], i % 2 == 0 ? "GET /keep HTTP/1.1\r\n" H "\r\n" : "GET /keep-inline HTTP/1.1\r\n" H "\r\n");
     }
-    for (int i = 0; i < 100 && __atomic_load_n(&serve_count, __ATOMIC_ACQUIRE) < 200; i++) usleep(20000);
+    for (long until = now_milliseconds() + PATIENCE_MS; __atomic_load_n(&serve_count, __ATOMIC_ACQUIRE) < 200 && now_milliseconds() < until;)
+        usleep(5000);
     cr_assert_eq(serve_count, 200);
     for (int i = 0; i < 200; i++) close(fds[i]);
     usleep(50000);
@@ -287,8 +300,16 @@ Test(streams, two_hundred_clients_leave_while_their_requests_are_deferred)
 
 static void tiny_queue(struct http_config *c)
 {
-    c->io_threads = 1;
+    c->io_threads = c->http_threads = 1;
     c->queue_max = 2;
+}
+
+static int readable(const int *fds, int n)
+{
+    int count = 0;
+    char c;
+    for (int i = 0; i < n; i++) count += recv(fds[i], &c, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+    return count;
 }
 
 Test(load, past_the_queue_requests_are_refused_and_the_quick_ones_go_on)
@@ -298,11 +319,14 @@ Test(load, past_the_queue_requests_are_refused_and_the_quick_ones_go_on)
     int fds[20], refused = 0, served = 0;
     for (int i = 0; i < 20; i++) {
         fds[i] = dial(port);
-        send_text(fds[i], "GET /slow?ms=100 HTTP/1.1\r\n" H "\r\n");
+        send_text(fds[i], "GET /gate HTTP/1.1\r\n" H "\r\n");
+        if (i == 0) wait_for(&serve_entered, 1);
     }
+    for (long until = now_milliseconds() + PATIENCE_MS; readable(fds, 20) < 17 && now_milliseconds() < until;) usleep(2000);
     struct answer a = ask(port, "GET /hello HTTP/1.1\r\n" H "\r\n");
     cr_expect_eq(a.status, 200);
     answer_done(&a);
+    serve_gate_open = true;
     for (int i = 0; i < 20; i++) {
         cr_assert(read_answer(fds[i], &a, false));
         if (a.status == 503) {
@@ -314,7 +338,7 @@ Test(load, past_the_queue_requests_are_refused_and_the_quick_ones_go_on)
         answer_done(&a);
         close(fds[i]);
     }
-    cr_expect(refused >= 10 && served >= 2 && refused + served == 20, "%d refused, %d served", refused, served);
+    cr_expect(refused == 17 && served == 3, "%d refused, %d served", refused, served); /* one ran, two waited */
     serve_stop(s);
 }
 
@@ -338,6 +362,15 @@ static void *loader(void *arg)
     return NULL;
 }
 
+static _Atomic int left_at_end = -1; /* how many of the gate's requests were through when the drain was */
+
+static void *drain(void *arg)
+{
+    http_drain(s, PATIENCE_MS);
+    left_at_end = serve_left;
+    return arg;
+}
+
 Test(drain, finishes_what_is_in_flight_and_closes_the_rest)
 {
     s = serve(NULL);
@@ -354,15 +387,22 @@ Test(drain, finishes_what_is_in_flight_and_closes_the_rest)
     }
     for (int i = 0; i < 4; i++) {
         slow[i] = dial(port);
-        send_text(slow[i], "GET /slow?ms=400 HTTP/1.1\r\n" H "\r\n");
+        send_text(slow[i], "GET /gate HTTP/1.1\r\n" H "\r\n");
     }
     int events = dial(port);
     send_text(events, "GET /events?n=0 HTTP/1.1\r\n" H "\r\n");
-    usleep(100000);
+    wait_for(&serve_entered, 4);
+    cr_assert(wait_readable(events));
+    pthread_t drainer;
+    cr_assert_eq(pthread_create(&drainer, NULL, drain, NULL), 0);
+    usleep(200000);
+    cr_expect_eq(left_at_end, -1, "the drain did not wait");
     long at = now_milliseconds();
-    http_drain(s, 3000);
+    serve_gate_open = true;
+    pthread_join(drainer, NULL);
     long took = now_milliseconds() - at;
-    cr_expect(took > 200 && took < 1500, "%ld ms", took);
+    cr_expect_eq(left_at_end, 4);
+    cr_expect_lt(took, PATIENCE_MS / 2, "%ld ms", took);
     for (int i = 0; i < 4; i++) {
         cr_expect(read_answer(slow[i], &a, false));
         cr_expect_eq(a.status, 200);
@@ -386,12 +426,13 @@ Test(drain, cuts_what_outlives_the_deadline)
     int export = dial(port), upload = dial(port), slow = dial(port);
     send_text(export, "GET /export?n=1000000000 HTTP/1.1\r\n" H "\r\n");
     send_text(upload, "POST /upload HTTP/1.1\r\n" H "Content-Type: text/csv\r\nContent-Length: 100000\r\n\r\nabc");
-    send_text(slow, "GET /slow?ms=1000 HTTP/1.1\r\n" H "\r\n");
-    usleep(100000);
+    send_text(slow, "GET /slow?ms=600 HTTP/1.1\r\n" H "\r\n");
+    cr_assert(wait_readable(export));
+    wait_for(&serve_uploads, 1);
     long at = now_milliseconds();
     http_drain(s, 200);
     long took = now_milliseconds() - at;
-    cr_expect(took >= 200 && took < 2500, "%ld ms", took);
+    cr_expect(took >= 190 && took < 5000, "%ld ms", took); /* with a handler that does not end it gives up after 5,200 */
     http_free(s);
     close(export);
     close(upload);
@@ -411,7 +452,7 @@ static pid_t start_clients(int *out_port_pipe)
         return child;
     }
     pthread_t t[24];
-    alarm(10);
+    alarm(100);
     if (read(fds[0], &port, sizeof port) != sizeof port) _exit(2);
     for (size_t i = 0; i < 24; i++) pthread_create(&t[i], NULL, loader, requests[i % 3]);
     for (size_t i = 0; i < 24; i++) pthread_join(t[i], NULL);
@@ -429,8 +470,8 @@ Test(drain, under_load_with_suspended_connections)
         close(port_pipe);
         usleep(100000);
         long at = now_milliseconds();
-        http_drain(s, 3000);
-        cr_expect_lt(now_milliseconds() - at, 1000, "%ld ms", now_milliseconds() - at);
+        http_drain(s, PATIENCE_MS);
+        cr_expect_lt(now_milliseconds() - at, PATIENCE_MS / 2, "%ld ms", now_milliseconds() - at);
         http_free(s);
         waitpid(child, &status, 0);
         cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "answers were cut short, or clients hung: %d", status);
@@ -496,8 +537,6 @@ Test(load, n_connections_that_become_ready_at_once_are_all_answered)
     struct answer a;
     for (int i = 0; i < 256; i++) {
         fds[i] = dial(port);
-        struct timeval patience = {.tv_sec = 2};
-        setsockopt(fds[i], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
         send_text(fds[i], "GET /hello HTTP/1.1\r\n" H "\r\n");
         cr_assert(read_answer(fds[i], &a, false));
         answer_done(&a);
@@ -513,7 +552,7 @@ Test(load, n_connections_that_become_ready_at_once_are_all_answered)
             bool ok = read_answer(fds[i], &a, false);
             got += ok;
             answer_done(&a);
-            if (!ok) break; /* the others would take two seconds each */
+            if (!ok) break; /* the others would take as long each */
         }
         cr_assert_eq(got, counts[k], "%d of %d", got, counts[k]);
     }
@@ -547,11 +586,10 @@ Test(load, without_descriptors_it_neither_spins_nor_floods_the_log)
     double before = cpu_seconds(child);
     sleep(2);
     double used = cpu_seconds(child) - before;
-    cr_expect_lt(used, 0.5, "%.2f s of CPU in 2 s", used);
+    cr_expect_lt(used, 1, "%.2f s of CPU in 2 s", used);
     off_t written = lseek(log_fd, 0, SEEK_END);
     cr_expect_lt(written, 5000, "%ld bytes of log", (long)written);
     for (int i = 0; i < 150; i++) close(fds[i]);
-    usleep(100000);
     struct answer a = ask(port, "GET /hello HTTP/1.1\r\n" H "\r\n");
     cr_expect_eq(a.status, 200);
     answer_done(&a);
@@ -576,7 +614,7 @@ Test(load, descriptors_taken_by_others_do_not_make_it_spin)
     double before = cpu_seconds(child);
     sleep(1);
     double used = cpu_seconds(child) - before;
-    cr_expect_lt(used, 0.3, "%.2f s of CPU in 1 s", used);
+    cr_expect_lt(used, 0.5, "%.2f s of CPU in 1 s", used);
     for (int i = 0; i < 40; i++) close(fds[i]);
     end_child(child);
 }

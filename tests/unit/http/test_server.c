@@ -26,7 +26,7 @@ static void down(void)
     serve_stop(s);
 }
 
-TestSuite(server, .init = up, .fini = down, .timeout = 30);
+TestSuite(server, .init = up, .fini = down, .timeout = 120);
 
 #define H "Host: x\r\n"
 
@@ -349,10 +349,14 @@ Test(server, requests_are_counted_by_route_and_status)
     answer_done(&a);
     a = ask(port, "HEAD /hello HTTP/1.1\r\n" H "\r\n");
     answer_done(&a);
-    usleep(50000); /* counted when the last byte is out, which the client may see first */
     struct buf b;
     buf_init(&b, 1 << 20);
-    metric_render(&b);
+    /* counted when the last byte is out, which the client may see first */
+    for (long until = now_milliseconds() + PATIENCE_MS; now_milliseconds() < until; usleep(2000)) {
+        buf_clear(&b);
+        metric_render(&b);
+        if (strstr(b.data, "meros_http_in_flight_requests 0\n") != NULL) break;
+    }
     cr_expect_not_null(strstr(b.data, "meros_http_requests_total{route=\"hello\",method=\"GET\",status=\"200\"} 1\n"), "%s", b.data);
     cr_expect_not_null(strstr(b.data, "meros_http_requests_total{route=\"hello\",method=\"HEAD\",status=\"200\"} 1\n"));
     cr_expect_not_null(strstr(b.data, "meros_http_requests_total{route=\"unmatched\",method=\"GET\",status=\"404\"} 1\n"));

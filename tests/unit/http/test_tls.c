@@ -51,7 +51,7 @@ static void with_tls(struct http_config *c)
     c->tls_key = key;
 }
 
-TestSuite(tls, .init = make_certificates, .fini = remove_certificates, .timeout = 30);
+TestSuite(tls, .init = make_certificates, .fini = remove_certificates, .timeout = 120);
 
 static size_t keep(char *p, size_t size, size_t n, void *arg)
 {

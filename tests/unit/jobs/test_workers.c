@@ -14,7 +14,7 @@ static void nap(int ms)
 
 static void until(_Atomic int *v, int wanted)
 {
-    for (int i = 0; i < 2000 && *v != wanted; i++)
+    for (int i = 0; i < 20000 && *v != wanted; i++)
         nap(1);
     cr_assert_eq(*v, wanted);
 }
@@ -59,7 +59,7 @@ Test(workers, take_as_many_tasks_as_there_are_and_refuse_the_next)
     cr_assert_eq(job_workers_free_now(w), 2, "free when told so");
     cr_assert(job_workers_run(w, task, NULL));
     until(&finished, 3);
-    cr_assert(job_workers_stop(w, 1000));
+    cr_assert(job_workers_stop(w, 20000));
     cr_assert_not(job_workers_run(w, task, NULL), "stopped");
     job_workers_free(w);
 }
@@ -83,7 +83,7 @@ Test(workers, stopping_says_when_a_task_does_not_end_in_time)
     cr_assert_not(job_workers_stop(w, 50));
     cr_assert_geq(clock_mono_ns() - before, 45000000);
     gate = 1;
-    cr_assert(job_workers_stop(w, 2000));
+    cr_assert(job_workers_stop(w, 20000));
     job_workers_free(w);
 }
 
@@ -101,7 +101,7 @@ Test(workers, run_at_lower_priority)
     cr_assert(job_workers_run(w, note_nice, NULL));
     until(&freed, 1);
     cr_assert_eq(niceness, 100 + (own < 12 ? own + 7 : 19));
-    cr_assert(job_workers_stop(w, 1000));
+    cr_assert(job_workers_stop(w, 20000));
     job_workers_free(w);
 }
 
