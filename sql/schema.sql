@@ -65,10 +65,20 @@ ALTER TABLE public.api_keys ALTER COLUMN key_no ADD GENERATED ALWAYS AS IDENTITY
     CACHE 1
 );
 
+CREATE TABLE public.change_names (
+    model_no bigint NOT NULL,
+    segment_id text NOT NULL COLLATE pg_catalog."C",
+    label text NOT NULL,
+    model_id text NOT NULL COLLATE pg_catalog."C",
+    version bigint NOT NULL
+);
+
 CREATE TABLE public.changed_customers (
     change_no bigint NOT NULL,
+    bulk boolean DEFAULT false NOT NULL,
+    customers integer NOT NULL,
     customer_nos bigint[] NOT NULL,
-    changed_at timestamp with time zone DEFAULT now() NOT NULL
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
 ALTER TABLE public.changed_customers ALTER COLUMN change_no ADD GENERATED ALWAYS AS IDENTITY (
@@ -208,6 +218,10 @@ ALTER TABLE public.jobs ALTER COLUMN job_no ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE public.judged_meanwhile (
+    customer_no bigint NOT NULL
 );
 
 CREATE TABLE public.kafka_offsets (
@@ -374,6 +388,7 @@ CREATE TABLE public.segment_changes (
     segmentation_no bigint NOT NULL,
     segment_id text NOT NULL COLLATE pg_catalog."C",
     entered boolean NOT NULL,
+    news boolean NOT NULL,
     at timestamp with time zone NOT NULL,
     model_no bigint NOT NULL
 );
@@ -481,8 +496,11 @@ ALTER TABLE ONLY public.api_keys
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (key_no);
 
+ALTER TABLE ONLY public.change_names
+    ADD CONSTRAINT change_names_pkey PRIMARY KEY (model_no, segment_id);
+
 ALTER TABLE ONLY public.changed_customers
-    ADD CONSTRAINT changed_customers_pkey PRIMARY KEY (change_no);
+    ADD CONSTRAINT changed_customers_pkey PRIMARY KEY (bulk, change_no);
 
 ALTER TABLE ONLY public.customer_event_stats
     ADD CONSTRAINT customer_event_stats_pkey PRIMARY KEY (customer_no, kind);
@@ -516,6 +534,9 @@ ALTER TABLE ONLY public.jobs
 
 ALTER TABLE ONLY public.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (job_no);
+
+ALTER TABLE ONLY public.judged_meanwhile
+    ADD CONSTRAINT judged_meanwhile_pkey PRIMARY KEY (customer_no);
 
 ALTER TABLE ONLY public.kafka_offsets
     ADD CONSTRAINT kafka_offsets_pkey PRIMARY KEY (consumer_group, topic, partition);
@@ -612,9 +633,11 @@ CREATE INDEX outcomes_campaign ON public.outcomes USING btree (campaign, custome
 
 CREATE INDEX rejections_received ON public.rejections USING btree (received_at);
 
-CREATE INDEX segment_changes_customer ON public.segment_changes USING btree (customer_no, change_no);
+CREATE INDEX segment_changes_customer ON public.segment_changes USING btree (customer_no, segmentation_no, change_no);
 
-CREATE INDEX segment_changes_segmentation ON public.segment_changes USING btree (segmentation_no, customer_no, change_no);
+CREATE INDEX segment_changes_news ON public.segment_changes USING btree (change_no) WHERE news;
+
+CREATE INDEX segment_changes_segmentation ON public.segment_changes USING btree (segmentation_no, change_no);
 
 CREATE INDEX webhook_outbox_due ON public.webhook_outbox USING btree (webhook_no, due_at, delivery_no);
 

@@ -38,6 +38,7 @@ static enum meros_code settings_of(struct service_settings *s, const struct conf
     s->training_threads = config->training_threads > 0 ? (int)config->training_threads : thread_cpus();
     s->job_workers = (int)config->job_workers;
     s->job_nice = (int)config->training_nice;
+    s->rejudge_hours = (int)config->rejudge_hours;
     s->job_retention_days = (int)config->job_retention_days;
     s->metrics_public = config->metrics_public;
     if (config->pii_key[0] != '\0') { /* config_load has seen that it is one */

@@ -79,6 +79,8 @@ const struct setting settings[] = {
      "Jobs that run at a time in this process; 0 leaves them to other replicas."},
     {"job_retention_days", SETTING_INT, "30", 1, 3650, NULL, 0, AT(job_retention_days), "Training",
      "Days for which jobs that have ended can still be looked at."},
+    {"rejudge_hours", SETTING_INT, "24", 0, 8760, NULL, 0, AT(rejudge_hours), "Training",
+     "How often everybody is judged anew by the active models, for those whom time alone moves. 0: only by a refresh job."},
     {"training_threads", SETTING_INT, "0", 0, 256, NULL, 0, AT(training_threads), "Training",
      "CPU threads of one training; 0 is one a CPU."},
     {"training_memory", SETTING_SIZE, "0", 0, 1048576 * MIB, NULL, 0, AT(training_memory), "Training",

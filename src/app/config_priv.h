@@ -51,7 +51,7 @@ struct config {
     int64_t idle_timeout, header_timeout, body_idle_timeout, request_timeout; /* milliseconds */
     char *cors_origins, *tls_cert, *tls_key;
     int64_t pool_size, acquire_timeout, statement_timeout;
-    int64_t job_workers, job_retention_days, training_threads, training_memory, training_nice;
+    int64_t job_workers, job_retention_days, rejudge_hours, training_threads, training_memory, training_nice;
     double activity_half_life_days;
     int64_t drain_timeout;
 

@@ -28,11 +28,12 @@
 #include "meros/service/keys.h"
 #include "meros/service/listener.h"
 #include "meros/service/serving.h"
+#include "meros/service/sweeper.h"
 #include "meros/store/stats.h"
 #include "meros/store/store.h"
 
 /* What stands on a migrated database, in the order in which it starts. */
-enum stage { STAGE_MIGRATE, STAGE_KEYS, STAGE_IDEMPOTENCY, STAGE_SERVING, STAGE_JOBS, STAGE_LISTENER, STAGE_UP };
+enum stage { STAGE_MIGRATE, STAGE_KEYS, STAGE_IDEMPOTENCY, STAGE_SERVING, STAGE_SWEEPER, STAGE_JOBS, STAGE_LISTENER, STAGE_UP };
 
 struct app {
     /* Set before the first thread, constant after. */
@@ -186,6 +187,7 @@ static enum meros_code step(struct app *a, struct meros_err *err)
     case STAGE_KEYS: return keys_start(svc, a->config->bootstrap_key, err);
     case STAGE_IDEMPOTENCY: return idempotency_start(svc, err);
     case STAGE_SERVING: return serving_start(svc, err);
+    case STAGE_SWEEPER: return sweeper_start(svc, err);
     case STAGE_JOBS: return jobs_start(svc, job_kinds, err);
     case STAGE_LISTENER: return listener_start(svc, err);
     case STAGE_UP: return MEROS_OK;
@@ -340,6 +342,7 @@ static bool stop(struct app *a)
     if (a->http != NULL) http_drain(a->http, (int)a->config->drain_timeout);
     bool idle = svc->jobs == NULL || jobs_stop(svc, 2500);
     if (svc->listener != NULL) listener_stop(svc);
+    sweeper_stop(svc);
     serving_stop(svc);
     if (!idle) {
         cluster_stop(svc->cluster);
@@ -347,6 +350,7 @@ static bool stop(struct app *a)
     }
     http_free(a->http);
     if (svc->jobs != NULL) jobs_free(svc);
+    sweeper_free(svc);
     serving_free(svc);
     if (svc->idempotency != NULL) idempotency_free(svc);
     if (svc->keys != NULL) keys_free(svc);

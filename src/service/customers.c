@@ -1,6 +1,7 @@
 #include "meros/service/customers.h"
 
 #include "meros/base/log.h"
+#include "meros/service/sweeper.h"
 #include "meros/store/customers.h"
 #include "seal_priv.h"
 
@@ -56,6 +57,7 @@ enum meros_code service_change_customer(struct service *s, struct str customer_i
     if (rc == MEROS_OK) rc = store_acquire(s->store, &c, err);
     if (rc == MEROS_OK) rc = change_and_show(c, customer_id, change, &person, created, &x, err);
     store_release(s->store, c);
+    if (rc == MEROS_OK) sweeper_wake(s);
     arena_done(&memory);
     return rc;
 }

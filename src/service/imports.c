@@ -4,6 +4,7 @@
 #include "imports_priv.h"
 #include "meros/base/clock.h"
 #include "meros/base/counters.h"
+#include "meros/service/sweeper.h"
 
 enum {
     BATCH_ROWS = 64 << 10,        /* rows given to the database at once */
@@ -168,6 +169,7 @@ enum meros_code service_import(struct service *s, const struct import_options *o
         rc = err_set(err, MEROS_UNPROCESSABLE, "%lld of %lld rows are bad and on_error=abort: nothing was imported.",
                      (long long)out->rejected, (long long)out->received);
     if (rc == MEROS_OK && out->received > out->rejected) rc = merge(&x, err);
+    if (rc == MEROS_OK) sweeper_wake(s);
     spool_close(&x.spool);
     buf_done(&x.extras);
     buf_done(&x.inner);

@@ -8,6 +8,7 @@
 #include "meros/base/log.h"
 #include "meros/model/artifact.h"
 #include "meros/service/serving.h"
+#include "meros/store/changed.h"
 #include "meros/store/models.h"
 #include "meros/store/segments.h"
 #include "meros/store/stats.h"
@@ -233,8 +234,10 @@ enum meros_code scoring_write(struct store_conn *c, int64_t segmentation_no, int
     struct str ids[SEGMENTS_MAX];
     for (int s = 0; s < m->n_segments; s++) ids[s] = str_of(m->segments[s].id);
     enum meros_code rc = write_segments(c, model_no, m, d, labels, desc, err);
+    struct memberships_written written = {0};
     if (rc == MEROS_OK)
-        rc = store_memberships_write(c, segmentation_no, at, d->customer_no, labels, d->n, ids, out_changed, err);
+        rc = store_memberships_write(c, segmentation_no, model_no, at, d->customer_no, labels, d->n, ids, &written, err);
+    if (rc == MEROS_OK && out_changed != NULL) *out_changed = written.changed;
     return rc;
 }
 
@@ -293,8 +296,9 @@ static enum meros_code rescore(struct service *svc, struct store_conn *c, const 
 {
     const int64_t now = clock_now();
     struct rescored r = {.at = evaluation_moment(m, now)};
-    enum meros_code rc = scoring_extract(svc, c, TIME_NONE, now, m, segment_model_needs_attributes(m), sizeof(int32_t) + 24,
-                                         progress, &r.d, err);
+    enum meros_code rc = store_extraction_begin(c, err); /* until the connection is closed, or the caller ends it */
+    if (rc == MEROS_OK)
+        rc = scoring_extract(svc, c, TIME_NONE, now, m, segment_model_needs_attributes(m), sizeof(int32_t) + 24, progress, &r.d, err);
     if (rc != MEROS_OK) return rc;
     r.labels = malloc((r.d.n + 1) * sizeof *r.labels);
     if (r.labels == NULL) rc = err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while scoring customers.");
@@ -398,6 +402,7 @@ static enum meros_code refresh_one(struct job_ctx *ctx, struct store_conn *c, st
     }
 out:
     if (begun) store_rollback(c);
+    store_extraction_end(c);
     rescored_done(&r);
     segment_model_free(l->model);
     l->model = NULL;

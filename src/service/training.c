@@ -13,6 +13,7 @@
 #include "meros/model/describe.h"
 #include "meros/service/scoring.h"
 #include "meros/service/serving.h"
+#include "meros/store/changed.h"
 #include "meros/store/models.h"
 #include "meros/store/segments.h"
 #include "meros/store/store.h"
@@ -63,6 +64,7 @@ static enum meros_code extract(struct training *t, struct meros_err *err)
     enum meros_code rc = store_connect(svc->store, &t->conn, err);
     if (rc == MEROS_OK) job_uses(t->ctx, t->conn);
     if (rc == MEROS_OK) rc = store_set_timeout(t->conn, 0, err);
+    if (rc == MEROS_OK) rc = store_extraction_begin(t->conn, err); /* until the connection is closed */
     if (rc != MEROS_OK) return rc;
     /* A row of the matrix (before columns are chosen, the catalogue's), labels, and the scratch of profiles. */
     const size_t extra = FEATURE_COUNT * sizeof(float) + 2 * sizeof(int32_t) + 3 * sizeof(double);

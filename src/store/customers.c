@@ -2,6 +2,8 @@
 
 #include <math.h>
 #include "imports_priv.h"
+#include "meros/store/changed.h"
+#include "meros/store/segment_changes.h"
 
 static const struct sql NUMBER = {"customer_number", "select customer_no from customer_ids where customer_id = $1", SQL_ROW_OR_NONE};
 static const struct sql MAKE = {"customer_make",
@@ -55,6 +57,7 @@ static const struct sql ERASE_STATS = {"erase_stats", "delete from customer_stat
 static const struct sql ERASE_PAIRS = {"erase_products", "delete from customer_products where customer_no = $1", SQL_NOTHING};
 static const struct sql ERASE_ACTIVITY = {"erase_activity", "delete from customer_event_stats where customer_no = $1", SQL_NOTHING};
 static const struct sql ERASE_MEMBERSHIPS = {"erase_memberships", "delete from memberships where customer_no = $1", SQL_NOTHING};
+static const struct sql ERASE_CHANGES = {"erase_changes", "delete from segment_changes where customer_no = $1", SQL_NOTHING};
 static const struct sql ERASE_NAMES = {"erase_names", "delete from customer_ids where customer_no = $1", SQL_NOTHING};
 static const struct sql ERASE_CUSTOMER = {"erase_customer", "delete from customers where customer_no = $1", SQL_NOTHING};
 
@@ -103,7 +106,7 @@ static enum meros_code change_once(struct store_conn *c, struct str customer_id,
     TRY(sql_run(c, change->replace ? &REPLACE : &PATCH, &r, err, params, change->replace ? 11 : 12));
     *gone = r.affected != 1;
     rows_done(&r);
-    return MEROS_OK;
+    return *gone ? MEROS_OK : store_changed_note(c, &no, 1, err);
 }
 
 enum meros_code customers_change(struct store_conn *c, struct str customer_id, const struct customer_change *change,
@@ -125,11 +128,13 @@ enum meros_code customers_erase(struct store_conn *c, struct str customer_id, st
         int64_t *count;
     } steps[] = {{&ERASE_EVENTS, &out->events}, {&ERASE_ORDER_IDS, NULL},  {&ERASE_LINES, &out->order_lines},
                  {&ERASE_ORDERS, &out->orders}, {&ERASE_STATS, NULL},      {&ERASE_PAIRS, NULL},
-                 {&ERASE_ACTIVITY, NULL}, {&ERASE_MEMBERSHIPS, &out->memberships}, {&ERASE_NAMES, &out->names}, {&ERASE_CUSTOMER, NULL}};
+                 {&ERASE_ACTIVITY, NULL}, {&ERASE_MEMBERSHIPS, &out->memberships}, {&ERASE_CHANGES, NULL},
+                 {&ERASE_NAMES, &out->names}, {&ERASE_CUSTOMER, NULL}};
     *out = (struct erasure){0};
     TRY(import_lock(c, err));
     TRY(number_of(c, customer_id, &out->customer_no, err));
     if (out->customer_no == 0) return unknown(err);
+    TRY(store_changes_lock(c, err)); /* nobody writes a membership of theirs from here on */
     for (size_t k = 0; k < sizeof steps / sizeof steps[0]; k++) {
         struct rows r;
         TRY(sql_exec(c, steps[k].sql, &r, err, P_INT(out->customer_no)));

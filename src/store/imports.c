@@ -1,6 +1,7 @@
 #include "meros/store/imports.h"
 
 #include <stdlib.h>
+#include "changes_priv.h"
 #include "imports_priv.h"
 
 enum { BATCH_MEMORY = 128 << 20, CACHE_IDS_MAX = 200000 };
@@ -41,6 +42,7 @@ enum meros_code import_begin(struct store_conn *c, enum dataset_kind dataset, st
     arena_init(&i->batch, BATCH_MEMORY);
     enum meros_code rc = import_lock(c, err);
     if (rc == MEROS_OK) rc = any_visitors(c, &i->visitors, err);
+    if (rc == MEROS_OK && dataset != DATASET_PRODUCTS) rc = changed_gather_prepare(c, err);
     if (rc == MEROS_OK) rc = prepare[dataset](i, err);
     if (rc != MEROS_OK) {
         import_free(i);
@@ -62,6 +64,7 @@ void import_free(struct store_import *i)
 enum meros_code import_finish(struct store_import *i, struct import_counts *out, struct meros_err *err)
 {
     if (i->dataset == DATASET_ORDERS) TRY(import_orders_finish(i, err));
+    if (i->dataset != DATASET_PRODUCTS) TRY(changed_note_gathered(i->c, err));
     *out = i->counts;
     return MEROS_OK;
 }

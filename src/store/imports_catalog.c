@@ -25,7 +25,10 @@ static const struct sql MERGE_CUSTOMERS = {"customers_merge",
     "    or s.name_hash is distinct from c.name_hash and s.name_hash is not null "
     "    or s.phone_hash is distinct from c.phone_hash and s.phone_hash is not null "
     "    or c.attributes || s.attributes <> c.attributes) "
-    "  returning s.fresh) "
+    "  returning s.fresh, c.customer_no), "
+    "gathered as (" /* also who came into being with nothing but an id */
+    "  insert into import_changed select customer_no from changed "
+    "  union all select customer_no from customer_stage where round = $1 and fresh) "
     "select (select count(*) from customer_stage where round = $1), "
     "       (select count(*) from customer_stage where round = $1 and fresh), "
     "       (select count(*) from changed where not fresh)", SQL_ROW};

@@ -73,6 +73,8 @@ static const struct sql RECOMPUTE = {"events_recompute_activity",
     "    newest, min(occurred_at) "
     "  from (select kind, occurred_at, max(occurred_at) over (partition by kind) as newest from events v "
     "        where v.customer_no = t.customer_no) e group by kind, newest) k", SQL_NOTHING};
+static const struct sql GATHER = {"events_gather_changed",
+    "insert into import_changed select distinct customer_no from event_merge where final and not same", SQL_NOTHING};
 
 enum meros_code import_events_prepare(struct store_import *i, struct meros_err *err)
 {
@@ -168,7 +170,7 @@ static enum meros_code merge(struct store_import *i, int64_t now, double half_li
         TRY(sql_exec0(i->c, &FORGET, NULL, err));
         TRY(sql_exec(i->c, &RECOMPUTE, NULL, err, P_NUM(half_life_days)));
     }
-    return MEROS_OK;
+    return inserted + changed > 0 ? sql_exec0(i->c, &GATHER, NULL, err) : MEROS_OK;
 }
 
 static enum meros_code events_batch(struct store_import *i, const struct event_row *rows, size_t n, int64_t now,

@@ -110,6 +110,9 @@ static const struct sql UPSERT_LINES = {"orders_upsert_lines",
     "on conflict (customer_no, order_no, line_key) do update set product_no = excluded.product_no, "
     "ordered_at = excluded.ordered_at, quantity = excluded.quantity, unit_price = excluded.unit_price, "
     "amount = excluded.amount, line_id = excluded.line_id", SQL_NOTHING};
+static const struct sql GATHER = {"orders_gather_changed",
+    "insert into import_changed select customer_no from order_changes union select customer_no from pair_changes", SQL_NOTHING};
+
 enum meros_code import_orders_prepare(struct store_import *i, struct meros_err *err)
 {
     TRY(sql_exec0(i->c, &MAKE_STAGE, NULL, err));
@@ -609,5 +612,6 @@ enum meros_code import_orders_finish(struct store_import *i, struct meros_err *e
         rows_done(&r);
         if (inserted + updated > 0) TRY(merge_lines(i->c, err));
     }
-    return bulk_changes_apply(i->c, err);
+    TRY(bulk_changes_apply(i->c, err));
+    return sql_exec0(i->c, &GATHER, NULL, err);
 }

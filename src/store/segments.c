@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "imports_priv.h"
+#include "meros/store/segment_changes.h"
 #include "store_priv.h"
 
 static const struct sql LOCK = {
@@ -13,6 +13,11 @@ static const struct sql LOCK = {
 static const struct sql SET_NEXT = {
     "segmentation_set_next", "update segmentations set next_segment = $2 where segmentation_no = $1", SQL_NOTHING};
 
+static const struct sql SEGMENTATIONS_ACTIVE = {
+    "segmentations_active",
+    "select s.segmentation_no, s.name, m.model_no from segmentations s "
+    "join models m on m.kind = 'segments' and m.name = s.name and m.active order by s.segmentation_no",
+    SQL_ROWS};
 static const struct sql COUNT_CUSTOMERS = {"segments_count_customers", "select count(*) from customers", SQL_ROW};
 
 static const struct sql CUSTOMER_NOS = {
@@ -52,24 +57,61 @@ static const struct sql NEW_IN = {
 static const struct sql NEW_INDEX = {
     "memberships_new_index", "alter table new_memberships add primary key (customer_no)", SQL_NOTHING};
 static const struct sql NEW_DROP = {"memberships_new_drop", "drop table new_memberships", SQL_NOTHING};
+static const struct sql FIRST = {
+    "memberships_first",
+    "select not exists (select from memberships where segmentation_no = $1) "
+    "and not exists (select from segment_changes where segmentation_no = $1)",
+    SQL_ROW};
+
+/* The first evaluation: nobody else writes to a segmentation that no model is active in, and what it writes is no news. */
+static const struct sql FIRST_ENTER = {
+    "memberships_first_enter",
+    "insert into memberships (customer_no, segmentation_no, segment_id, since) "
+    "select customer_no, $1, segment_id, $2 from new_memberships order by customer_no",
+    SQL_NOTHING};
+static const struct sql FIRST_RECORD = {
+    "memberships_first_record",
+    "insert into segment_changes (customer_no, segmentation_no, segment_id, entered, news, at, model_no) "
+    "select customer_no, $1, segment_id, true, false, $2, $3 from new_memberships order by customer_no",
+    SQL_NOTHING};
+/* A customer who was erased after the data were read must not come back. */
+static const struct sql FIRST_DROP_ERASED = {
+    "memberships_drop_erased",
+    "with gone as (delete from memberships m where m.segmentation_no = $1 "
+    "              and not exists (select from customers c where c.customer_no = m.customer_no) returning customer_no) "
+    "delete from segment_changes h using gone where h.customer_no = gone.customer_no and h.segmentation_no = $1",
+    SQL_NOTHING};
+
+static const struct sql MOVES_TABLE = {
+    "memberships_moves_table",
+    "create temporary table moves (customer_no bigint not null, was text collate \"C\", becomes text collate \"C\") on commit drop",
+    SQL_NOTHING};
+static const struct sql MOVES_DROP = {"memberships_moves_drop", "drop table moves", SQL_NOTHING};
+static const struct sql MOVES_FIND = {
+    "memberships_moves_find",
+    "insert into moves select customer_no, m.segment_id, n.segment_id from new_memberships n "
+    "full join (select customer_no, segment_id from memberships where segmentation_no = $1) m using (customer_no) "
+    "where m.segment_id is distinct from n.segment_id",
+    SQL_NOTHING};
+static const struct sql MOVES_DROP_ERASED = {
+    "memberships_moves_drop_erased",
+    "delete from moves where not exists (select from customers c where c.customer_no = moves.customer_no)", SQL_NOTHING};
 static const struct sql LEAVE = {
     "memberships_leave",
-    "delete from memberships m where m.segmentation_no = $1 "
-    "and not exists (select from new_memberships n where n.customer_no = m.customer_no)",
+    "delete from memberships m using moves v where v.becomes is null and m.customer_no = v.customer_no and m.segmentation_no = $1",
     SQL_NOTHING};
 static const struct sql ENTER = {
     "memberships_enter",
     "insert into memberships as m (customer_no, segmentation_no, segment_id, since) "
-    "select n.customer_no, $1, n.segment_id, $2 from new_memberships n order by n.customer_no "
-    "on conflict (customer_no, segmentation_no) do update set segment_id = excluded.segment_id, since = excluded.since "
-    "where m.segment_id <> excluded.segment_id",
+    "select customer_no, $1, becomes, $2 from moves where becomes is not null order by customer_no "
+    "on conflict (customer_no, segmentation_no) do update set segment_id = excluded.segment_id, since = excluded.since",
     SQL_NOTHING};
-
-/* A customer who was erased after the data were read must not come back. */
-static const struct sql DROP_ERASED = {
-    "memberships_drop_erased",
-    "delete from memberships m where m.segmentation_no = $1 "
-    "and not exists (select from customers c where c.customer_no = m.customer_no)",
+static const struct sql RECORD = {
+    "memberships_record",
+    "insert into segment_changes (customer_no, segmentation_no, segment_id, entered, news, at, model_no) "
+    "select customer_no, $1, side.segment_id, side.entered, true, $2, $3 "
+    "from moves cross join lateral (values (was, false), (becomes, true)) as side (segment_id, entered) "
+    "where side.segment_id is not null order by customer_no, side.entered",
     SQL_NOTHING};
 
 /* The segmentation is looked up first and is then a constant, so that a page is a walk along memberships_segment; joined to
@@ -101,6 +143,16 @@ enum meros_code store_segmentation_lock(struct store_conn *c, struct str name, i
 enum meros_code store_segmentation_set_next(struct store_conn *c, int64_t no, int64_t next_segment, struct meros_err *err)
 {
     return sql_exec(c, &SET_NEXT, NULL, err, P_INT(no), P_INT(next_segment));
+}
+
+enum meros_code store_segmentations_active(struct store_conn *c, active_fn fn, void *arg, struct meros_err *err)
+{
+    struct rows r;
+    enum meros_code rc = sql_exec0(c, &SEGMENTATIONS_ACTIVE, &r, err);
+    if (rc != MEROS_OK) return rc;
+    for (size_t i = 0; i < r.n && rc == MEROS_OK; i++) rc = fn(arg, rows_int(&r, i, 0), rows_text(&r, i, 1), rows_int(&r, i, 2), err);
+    rows_done(&r);
+    return rc;
 }
 
 enum meros_code store_customers_count(struct store_conn *c, int64_t *out, struct meros_err *err)
@@ -204,22 +256,55 @@ static enum meros_code copy_new(struct store_conn *c, const int64_t *customer_no
     return rc;
 }
 
-enum meros_code store_memberships_write(struct store_conn *c, int64_t segmentation_no, int64_t at, const int64_t *customer_nos,
-                                        const int32_t *labels, size_t n, const struct str *segment_ids, int64_t *out_changed,
-                                        struct meros_err *err)
+static enum meros_code write_first(struct store_conn *c, int64_t no, int64_t model_no, int64_t at, int64_t *out_changed,
+                                   struct meros_err *err)
+{
+    struct rows entered = {0}, erased = {0};
+    enum meros_code rc = sql_exec(c, &FIRST_ENTER, &entered, err, P_INT(no), P_TIME(at));
+    if (rc == MEROS_OK) rc = sql_exec(c, &FIRST_RECORD, NULL, err, P_INT(no), P_TIME(at), P_INT(model_no));
+    if (rc == MEROS_OK) rc = store_changes_lock(c, err);
+    if (rc == MEROS_OK) rc = sql_exec(c, &FIRST_DROP_ERASED, &erased, err, P_INT(no));
+    *out_changed = entered.affected - erased.affected;
+    rows_done(&entered);
+    rows_done(&erased);
+    return rc;
+}
+
+/* What changes is found under the lock: until then single customers move (service/sweeper.h). */
+static enum meros_code write_moves(struct store_conn *c, int64_t no, int64_t model_no, int64_t at, int64_t *out_changed,
+                                   struct meros_err *err)
 {
     struct rows left = {0}, entered = {0};
+    enum meros_code rc = sql_exec0(c, &MOVES_TABLE, NULL, err);
+    if (rc == MEROS_OK) rc = store_changes_lock(c, err);
+    if (rc == MEROS_OK) rc = sql_exec(c, &MOVES_FIND, NULL, err, P_INT(no));
+    if (rc == MEROS_OK) rc = sql_exec0(c, &MOVES_DROP_ERASED, NULL, err);
+    if (rc == MEROS_OK) rc = sql_exec(c, &LEAVE, &left, err, P_INT(no));
+    if (rc == MEROS_OK) rc = sql_exec(c, &ENTER, &entered, err, P_INT(no), P_TIME(at));
+    if (rc == MEROS_OK) rc = sql_exec(c, &RECORD, NULL, err, P_INT(no), P_TIME(at), P_INT(model_no));
+    if (rc == MEROS_OK) rc = sql_exec0(c, &MOVES_DROP, NULL, err);
+    *out_changed = left.affected + entered.affected;
+    rows_done(&left);
+    rows_done(&entered);
+    return rc;
+}
+
+enum meros_code store_memberships_write(struct store_conn *c, int64_t segmentation_no, int64_t model_no, int64_t at,
+                                        const int64_t *customer_nos, const int32_t *labels, size_t n,
+                                        const struct str *segment_ids, struct memberships_written *out, struct meros_err *err)
+{
+    struct rows first = {0};
+    *out = (struct memberships_written){0};
     enum meros_code rc = sql_exec0(c, &NEW_TABLE, NULL, err);
     if (rc == MEROS_OK) rc = copy_new(c, customer_nos, labels, n, segment_ids, err);
     if (rc == MEROS_OK) rc = sql_exec0(c, &NEW_INDEX, NULL, err);
-    if (rc == MEROS_OK) rc = sql_exec(c, &LEAVE, &left, err, P_INT(segmentation_no));
-    if (rc == MEROS_OK) rc = sql_exec(c, &ENTER, &entered, err, P_INT(segmentation_no), P_TIME(at));
-    /* Erasure holds this lock: from here to the commit nobody is erased, and who was is seen to be gone. */
-    if (rc == MEROS_OK) rc = import_lock(c, err);
-    if (rc == MEROS_OK) rc = sql_exec(c, &DROP_ERASED, NULL, err, P_INT(segmentation_no));
-    if (rc == MEROS_OK && out_changed != NULL) *out_changed = left.affected + entered.affected;
-    rows_done(&left);
-    rows_done(&entered);
+    if (rc == MEROS_OK) rc = store_changes_names(c, model_no, err);
+    if (rc == MEROS_OK) rc = sql_exec(c, &FIRST, &first, err, P_INT(segmentation_no));
+    if (rc == MEROS_OK) out->first = rows_bool(&first, 0, 0);
+    rows_done(&first);
+    if (rc == MEROS_OK)
+        rc = (out->first ? write_first : write_moves)(c, segmentation_no, model_no, at, &out->changed, err);
+    if (rc == MEROS_OK && !out->first && out->changed > 0) rc = store_changes_tell(c, err);
     /* Dropped here and not only at commit: one transaction may write several segmentations. */
     if (rc == MEROS_OK) rc = sql_exec0(c, &NEW_DROP, NULL, err);
     return rc;

@@ -28,6 +28,17 @@ struct segment_row {
     struct str profile;          /* JSON text: {"features": …, "distinguishing": …} */
 };
 
+/* Somebody entered or left a segment. */
+struct segment_change {
+    int64_t change_no, customer_no;
+    struct str customer_id, segmentation;
+    struct str segment_id, label; /* as it was called then */
+    bool entered;                 /* false: left */
+    int64_t at;                   /* the moment that the customer was judged at */
+    struct str model_id;          /* by which; the model itself may have been deleted since */
+    int64_t model_version;
+};
+
 struct member_row {
     int64_t customer_no, since;
     struct str customer_id;

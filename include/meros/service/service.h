@@ -17,6 +17,7 @@ struct key_cache;     /* service/keys.c */
 struct job_runner;    /* service/jobs.c */
 struct listener;      /* service/listener.c: NOTIFY and the health of the database */
 struct idempotency;   /* service/idempotency.c */
+struct sweeper;       /* service/sweeper.c: from changed customers to changed segments */
 struct model_serving; /* service/serving.c: the published snapshot of active models and the live customer reader */
 
 /* Strings are never NULL; "" is none. Checked together by app/config.c. */
@@ -38,6 +39,7 @@ struct service_settings {
     int training_threads;
     int job_workers;                 /* jobs run at once by this process; 0: it only queues */
     int job_nice;                    /* how much lower their priority is, 0 to 19 */
+    int rejudge_hours;               /* everybody is judged anew this often, for what time alone changes; 0: never */
     int job_retention_days;          /* ended jobs are kept this long */
     _Atomic bool metrics_public;     /* /metrics without a key; reloadable */
     struct kafka_settings kafka;
@@ -52,6 +54,7 @@ struct service {
     struct listener *listener;
     struct idempotency *idempotency;
     struct model_serving *serving;
+    struct sweeper *sweeper;
     _Atomic bool up;       /* all of the above is there: the schema is current, keys are known, jobs run */
     _Atomic bool draining;
 };

@@ -2,6 +2,7 @@
 #ifndef MEROS_STORE_SEGMENTS_H
 #define MEROS_STORE_SEGMENTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "meros/base/err.h"
@@ -14,6 +15,10 @@
 enum meros_code store_segmentation_lock(struct store_conn *c, struct str name, int64_t *out_no, int64_t *out_next_segment,
                                         struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code store_segmentation_set_next(struct store_conn *c, int64_t no, int64_t next_segment, struct meros_err *err) MEROS_MUSTCHECK;
+
+/* Every segmentation with its active model, by number. */
+typedef enum meros_code (*active_fn)(void *arg, int64_t segmentation_no, struct str name, int64_t model_no, struct meros_err *err);
+enum meros_code store_segmentations_active(struct store_conn *c, active_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
 
 /* How many customers there are, for estimates before work. */
 enum meros_code store_customers_count(struct store_conn *c, int64_t *out, struct meros_err *err) MEROS_MUSTCHECK;
@@ -34,11 +39,16 @@ enum meros_code store_segments_evaluated(struct store_conn *c, int64_t model_no,
 typedef enum meros_code (*membership_fn)(void *arg, int64_t customer_no, struct str segment_id, struct meros_err *err);
 enum meros_code store_memberships_read(struct store_conn *c, int64_t segmentation_no, membership_fn fn, void *arg,
                                        struct meros_err *err) MEROS_MUSTCHECK;
-/* Makes the memberships of a segmentation exactly these: segment_ids[labels[i]] for customer_nos[i]. Who stays in a
- * segment keeps `since`; who changes gets `at`. Customers erased meanwhile are left out. In the caller's transaction.
- * *out_changed (may be NULL): how many moved, came or left. */
-enum meros_code store_memberships_write(struct store_conn *c, int64_t segmentation_no, int64_t at, const int64_t *customer_nos,
-                                        const int32_t *labels, size_t n, const struct str *segment_ids, int64_t *out_changed,
+/* Makes the memberships of a segmentation exactly these: segment_ids[labels[i]] for customer_nos[i], and records who moved
+ * (store/segment_changes.h). Who stays in a segment keeps `since`; who changes gets `at`. Customers erased meanwhile are left
+ * out. In the caller's transaction, which holds the segmentation and commits soon: other changes wait for it. */
+struct memberships_written {
+    int64_t changed; /* how many moved, came or left */
+    bool first;      /* it was never evaluated before: where everybody is is no news */
+};
+enum meros_code store_memberships_write(struct store_conn *c, int64_t segmentation_no, int64_t model_no, int64_t at,
+                                        const int64_t *customer_nos, const int32_t *labels, size_t n,
+                                        const struct str *segment_ids, struct memberships_written *out,
                                         struct meros_err *err) MEROS_MUSTCHECK;
 
 /* Members in the order of customer_no, after `after` (0: from the first). */

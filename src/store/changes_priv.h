@@ -1,0 +1,17 @@
+/* Shared by changed.c, segment_changes.c and those who note set-wise. */
+#ifndef MEROS_STORE_CHANGES_PRIV_H
+#define MEROS_STORE_CHANGES_PRIV_H
+
+#include "meros/store/changed.h"
+#include "meros/store/segment_changes.h"
+#include "store_priv.h"
+
+/* Advisory locks of two numbers: (CHANGES_LOCKS, 1) is the changes lock, (CHANGES_LOCKS, 2), shared, says that an
+ * extraction is at work. */
+#define CHANGES_LOCKS "1298494063"
+
+/* Whoever an import touched: the table import_changed (customer_no), of the transaction; any number of rows a customer. */
+enum meros_code changed_gather_prepare(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code changed_note_gathered(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
+
+#endif
