@@ -388,7 +388,7 @@ CREATE TABLE public.segment_changes (
     segmentation_no bigint NOT NULL,
     segment_id text NOT NULL COLLATE pg_catalog."C",
     entered boolean NOT NULL,
-    news boolean NOT NULL,
+    news boolean DEFAULT true NOT NULL,
     at timestamp with time zone NOT NULL,
     model_no bigint NOT NULL
 );

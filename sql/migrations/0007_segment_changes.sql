@@ -24,7 +24,7 @@ create table segment_changes (
     segmentation_no bigint not null,
     segment_id      text collate "C" not null,
     entered         boolean not null, -- false: left
-    news            boolean not null,
+    news            boolean not null default true,
     at              timestamptz not null,
     model_no        bigint not null   -- by which it was judged
 );

@@ -273,7 +273,6 @@ static enum meros_code write_moves(struct sweeper *s, bool fresh, struct sweep *
     if (rc != MEROS_OK || w->stale) return rc;
     rc = find_moves(s, before.nos, before.n_nos, &w->moves, err);
     if (rc == MEROS_OK) rc = store_moves_write(s->conn, w->moves.rows, w->moves.n, err);
-    if (rc == MEROS_OK && w->moves.n > 0) rc = store_changes_tell(s->conn, err);
     return rc;
 }
 

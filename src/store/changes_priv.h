@@ -10,6 +10,10 @@
  * extraction is at work. */
 #define CHANGES_LOCKS "1298494063"
 
+/* Of the news that a statement noted, as (first, last) change_no or nulls: into the outbox of webhooks, and NOTIFY at the
+ * commit. Holds the changes lock. */
+enum meros_code changes_announce(struct store_conn *c, const struct rows *noted, struct meros_err *err) MEROS_MUSTCHECK;
+
 /* Whoever an import touched: the table import_changed (customer_no), of the transaction; any number of rows a customer. */
 enum meros_code changed_gather_prepare(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code changed_note_gathered(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;

@@ -10,7 +10,7 @@ static const struct sql CHANGES = {
     "cross join lateral (select case when h.entered then 'segment.entered' else 'segment.left' end) k(type) "
     "join webhooks w on w.enabled and k.type = any(w.events) and (w.segment_id is null or w.segment_id = h.segment_id) "
     "and (w.segmentation is null or w.segmentation = (select name from segmentations s where s.segmentation_no = h.segmentation_no)) "
-    "where h.change_no between $1 and $2 "
+    "where h.news and h.change_no between $1 and $2 "
     "and exists (select 1 from webhooks where enabled and events && array['segment.entered', 'segment.left']) "
     "order by h.change_no",
     SQL_NOTHING};

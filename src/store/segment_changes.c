@@ -3,10 +3,11 @@
 #include <stdlib.h>
 #include "changes_priv.h"
 #include "meros/base/clock.h"
+#include "meros/store/outbox.h"
 
 static const struct sql LOCK = {"changes_lock",
     "select set_config('lock_timeout', '0', true), pg_advisory_xact_lock(" CHANGES_LOCKS ", 1)", SQL_ROW};
-static const struct sql TELL = {"changes_tell", "select pg_notify('meros_segments', '')", SQL_ROW};
+static const struct sql TELL = {"changes_tell", "select pg_notify('" STORE_CHANGES_CHANNEL "', '')", SQL_ROW};
 
 /* --- writing */
 
@@ -21,10 +22,11 @@ static const struct sql MOVES_ENTER = {"moves_enter",
     "select customer_no, segmentation_no, becomes, at from " MOVES "where becomes is not null order by customer_no, segmentation_no "
     "on conflict (customer_no, segmentation_no) do update set segment_id = excluded.segment_id, since = excluded.since", SQL_NOTHING};
 static const struct sql MOVES_RECORD = {"moves_record",
-    "insert into segment_changes (customer_no, segmentation_no, segment_id, entered, news, at, model_no) "
+    "with noted as (insert into segment_changes (customer_no, segmentation_no, segment_id, entered, news, at, model_no) "
     "select m.customer_no, m.segmentation_no, side.segment_id, side.entered, true, m.at, m.model_no "
     "from " MOVES "cross join lateral (values (was, false), (becomes, true)) as side (segment_id, entered) "
-    "where side.segment_id is not null order by m.place, side.entered", SQL_NOTHING};
+    "where side.segment_id is not null order by m.place, side.entered returning change_no) "
+    "select min(change_no), max(change_no) from noted", SQL_ROW};
 /* What the model calls its own segments goes before what the one before it called those that it no longer has. */
 static const struct sql NAMES = {"changes_names",
     "insert into change_names (model_no, segment_id, label, model_id, version) "
@@ -43,10 +45,13 @@ enum meros_code store_changes_lock(struct store_conn *c, struct meros_err *err)
     return rc;
 }
 
-enum meros_code store_changes_tell(struct store_conn *c, struct meros_err *err)
+enum meros_code changes_announce(struct store_conn *c, const struct rows *noted, struct meros_err *err)
 {
     struct rows r;
-    enum meros_code rc = sql_exec0(c, &TELL, &r, err);
+    if (rows_null(noted, 0, 0)) return MEROS_OK;
+    /* Whoever noted these holds the lock: all news between the first and the last is theirs. */
+    enum meros_code rc = store_outbox_segment_changes(c, rows_int(noted, 0, 0), rows_int(noted, 0, 1), NULL, err);
+    if (rc == MEROS_OK) rc = sql_exec0(c, &TELL, &r, err);
     if (rc == MEROS_OK) rows_done(&r);
     return rc;
 }
@@ -63,6 +68,7 @@ enum meros_code store_moves_write(struct store_conn *c, const struct membership_
     int64_t *numbers = malloc(NUMBERS * n * sizeof *numbers);
     struct str *texts = malloc(TEXTS * n * sizeof *texts);
     enum meros_code rc = numbers == NULL || texts == NULL ? err_set(err, MEROS_OUT_OF_MEMORY, "No memory for moves between segments.") : MEROS_OK;
+    struct rows noted = {0};
     bool leave = false;
     for (size_t i = 0; i < n && rc == MEROS_OK; i++) {
         numbers[i] = moves[i].customer_no;
@@ -78,7 +84,9 @@ enum meros_code store_moves_write(struct store_conn *c, const struct membership_
                                            P_TIMES(numbers + 3 * n, n), P_TEXTS(texts, n),      P_TEXTS(texts + n, n)};
         if (leave) rc = sql_run(c, &MOVES_LEAVE, NULL, err, params, 6);
         if (rc == MEROS_OK) rc = sql_run(c, &MOVES_ENTER, NULL, err, params, 6);
-        if (rc == MEROS_OK) rc = sql_run(c, &MOVES_RECORD, NULL, err, params, 6);
+        if (rc == MEROS_OK) rc = sql_run(c, &MOVES_RECORD, &noted, err, params, 6);
+        if (rc == MEROS_OK) rc = changes_announce(c, &noted, err);
+        rows_done(&noted);
     }
     free(numbers);
     free(texts);
@@ -91,13 +99,14 @@ static const struct sql JOIN_ADOPT = {"changes_join_adopt", /* where `kept` was 
     "update memberships m set customer_no = $2 where m.customer_no = $1 and not exists "
     "(select from memberships k where k.customer_no = $2 and k.segmentation_no = m.segmentation_no)", SQL_NOTHING};
 static const struct sql JOIN_LEAVE = {"changes_join_leave",
-    "with gone as (delete from memberships where customer_no = $1 returning segmentation_no, segment_id) "
-    "insert into segment_changes (customer_no, segmentation_no, segment_id, entered, news, at, model_no) "
+    "with gone as (delete from memberships where customer_no = $1 returning segmentation_no, segment_id), "
+    "noted as (insert into segment_changes (customer_no, segmentation_no, segment_id, entered, news, at, model_no) "
     "select $2, g.segmentation_no, g.segment_id, false, true, $3, o.model_no "
     "from gone g join memberships k on k.customer_no = $2 and k.segmentation_no = g.segmentation_no "
     "join segmentations s on s.segmentation_no = g.segmentation_no "
     "join models o on o.kind = 'segments' and o.name = s.name and o.active "
-    "where k.segment_id <> g.segment_id order by g.segmentation_no", SQL_NOTHING};
+    "where k.segment_id <> g.segment_id order by g.segmentation_no returning change_no) "
+    "select min(change_no), max(change_no) from noted", SQL_ROW};
 static const struct sql JOIN_RECORD = {"changes_join_record",
     "update segment_changes set customer_no = $2 where customer_no = $1", SQL_NOTHING};
 
@@ -109,9 +118,9 @@ enum meros_code store_changes_join(struct store_conn *c, int64_t gone, int64_t k
     if (rc == MEROS_OK) rc = sql_exec(c, &JOIN_ADOPT, NULL, err, P_INT(gone), P_INT(kept));
     if (rc == MEROS_OK) rc = sql_exec(c, &JOIN_LEAVE, &r, err, P_INT(gone), P_INT(kept), P_TIME(at));
     if (rc != MEROS_OK) return rc;
-    const bool told = r.affected > 0;
+    rc = changes_announce(c, &r, err);
     rows_done(&r);
-    return told ? store_changes_tell(c, err) : MEROS_OK;
+    return rc;
 }
 
 /* --- reading */

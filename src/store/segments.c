@@ -2,8 +2,7 @@
 
 #include <math.h>
 
-#include "meros/store/segment_changes.h"
-#include "store_priv.h"
+#include "changes_priv.h"
 
 static const struct sql LOCK = {
     "segmentation_lock",
@@ -108,11 +107,12 @@ static const struct sql ENTER = {
     SQL_NOTHING};
 static const struct sql RECORD = {
     "memberships_record",
-    "insert into segment_changes (customer_no, segmentation_no, segment_id, entered, news, at, model_no) "
+    "with noted as (insert into segment_changes (customer_no, segmentation_no, segment_id, entered, news, at, model_no) "
     "select customer_no, $1, side.segment_id, side.entered, true, $2, $3 "
     "from moves cross join lateral (values (was, false), (becomes, true)) as side (segment_id, entered) "
-    "where side.segment_id is not null order by customer_no, side.entered",
-    SQL_NOTHING};
+    "where side.segment_id is not null order by customer_no, side.entered returning change_no) "
+    "select min(change_no), max(change_no) from noted",
+    SQL_ROW};
 
 /* The segmentation is looked up first and is then a constant, so that a page is a walk along memberships_segment; joined to
  * it, every page read the whole segment. */
@@ -274,14 +274,16 @@ static enum meros_code write_first(struct store_conn *c, int64_t no, int64_t mod
 static enum meros_code write_moves(struct store_conn *c, int64_t no, int64_t model_no, int64_t at, int64_t *out_changed,
                                    struct meros_err *err)
 {
-    struct rows left = {0}, entered = {0};
+    struct rows left = {0}, entered = {0}, noted = {0};
     enum meros_code rc = sql_exec0(c, &MOVES_TABLE, NULL, err);
     if (rc == MEROS_OK) rc = store_changes_lock(c, err);
     if (rc == MEROS_OK) rc = sql_exec(c, &MOVES_FIND, NULL, err, P_INT(no));
     if (rc == MEROS_OK) rc = sql_exec0(c, &MOVES_DROP_ERASED, NULL, err);
     if (rc == MEROS_OK) rc = sql_exec(c, &LEAVE, &left, err, P_INT(no));
     if (rc == MEROS_OK) rc = sql_exec(c, &ENTER, &entered, err, P_INT(no), P_TIME(at));
-    if (rc == MEROS_OK) rc = sql_exec(c, &RECORD, NULL, err, P_INT(no), P_TIME(at), P_INT(model_no));
+    if (rc == MEROS_OK) rc = sql_exec(c, &RECORD, &noted, err, P_INT(no), P_TIME(at), P_INT(model_no));
+    if (rc == MEROS_OK) rc = changes_announce(c, &noted, err);
+    rows_done(&noted);
     if (rc == MEROS_OK) rc = sql_exec0(c, &MOVES_DROP, NULL, err);
     *out_changed = left.affected + entered.affected;
     rows_done(&left);
@@ -304,7 +306,6 @@ enum meros_code store_memberships_write(struct store_conn *c, int64_t segmentati
     rows_done(&first);
     if (rc == MEROS_OK)
         rc = (out->first ? write_first : write_moves)(c, segmentation_no, model_no, at, &out->changed, err);
-    if (rc == MEROS_OK && !out->first && out->changed > 0) rc = store_changes_tell(c, err);
     /* Dropped here and not only at commit: one transaction may write several segmentations. */
     if (rc == MEROS_OK) rc = sql_exec0(c, &NEW_DROP, NULL, err);
     return rc;

@@ -4,7 +4,8 @@
  * the numbers of news are in the order of their commits and can be followed with `change_no > last`: what commits later
  * has a higher number. Order of locks: import lock, segmentation, changes lock, and none of them after it. Who comes into a segmentation
  * when it is evaluated for the first time is recorded too, but is no news: it is part of histories and of who was where,
- * and nobody who follows is told. */
+ * and nobody who follows is told. Whoever writes news here also puts them into the outbox of webhooks (store/outbox.h) and
+ * wakes those who follow (channel STORE_CHANGES_CHANNEL), at the commit. */
 #ifndef MEROS_STORE_SEGMENT_CHANGES_H
 #define MEROS_STORE_SEGMENT_CHANGES_H
 
@@ -16,10 +17,12 @@
 #include "meros/domain/segment.h"
 #include "meros/store/store.h"
 
+#define STORE_CHANGES_CHANNEL "meros_segments"
+
 /* Waits as long as it takes (statement_timeout counts). */
 enum meros_code store_changes_lock(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
 
-/* Moves of single customers: memberships and record, in this order of customer_no. Holds the lock. */
+/* Moves of single customers: memberships and record, in this order. The caller holds the lock. */
 struct membership_move {
     int64_t customer_no, segmentation_no, model_no, at;
     struct str left, entered; /* STR_NONE: was nowhere; is nowhere */
@@ -32,9 +35,6 @@ enum meros_code store_changes_names(struct store_conn *c, int64_t model_no, stru
 /* Customer `gone` has turned out to be customer `kept` and is about to be deleted: leaves its segments where `kept` is not
  * in the same one, its record becomes part of that of `kept`. Takes the lock. */
 enum meros_code store_changes_join(struct store_conn *c, int64_t gone, int64_t kept, int64_t at, struct meros_err *err) MEROS_MUSTCHECK;
-/* Wakes who follows (channel meros_segments), at the commit. */
-enum meros_code store_changes_tell(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
-
 /* --- reading. Views live during the call; returning anything but OK stops with that code. */
 typedef enum meros_code (*segment_change_fn)(void *arg, const struct segment_change *x, struct meros_err *err);
 /* News above `after`, in order. */
