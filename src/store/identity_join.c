@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 #include "imports_priv.h"
+#include "meros/base/clock.h"
+#include "meros/store/segment_changes.h"
 #include "meros/store/stats.h"
 
 #define PAIRS "unnest($1::bigint[], $2::bigint[]) as j (from_no, into_no)"
@@ -85,19 +87,6 @@ static const struct sql DROP_TWIN_OUTCOMES = {"join_drop_twin_outcomes",
     "where o.customer_no = j.from_no and k.customer_no = j.into_no and k.outcome_key = o.outcome_key", SQL_NOTHING};
 static const struct sql MOVE_OUTCOMES = {"join_move_outcomes",
     "update outcomes o set customer_no = j.into_no from " PAIRS " where o.customer_no = j.from_no", SQL_NOTHING};
-/* What a receiver has still to be told of somebody stays with the person, for erasure. */
-static const struct sql MOVE_OUTBOX = {"join_move_outbox",
-    "update webhook_outbox o set customer_no = j.into_no from " PAIRS " where o.customer_no = j.from_no", SQL_NOTHING};
-
-/* Where the survivor is in no segment of a segmentation yet, the person stays where the other was. */
-static const struct sql MOVE_MEMBERSHIPS = {"join_move_memberships",
-    "insert into memberships (customer_no, segmentation_no, segment_id, since) "
-    "select j.into_no, m.segmentation_no, m.segment_id, m.since from " PAIRS " join memberships m on m.customer_no = j.from_no "
-    "order by 1, 2 on conflict (customer_no, segmentation_no) do nothing", SQL_NOTHING};
-static const struct sql DROP_MEMBERSHIPS = {"join_drop_memberships", "delete from memberships where customer_no = any($1)", SQL_NOTHING};
-static const struct sql MOVE_CHANGES = {"join_move_changes",
-    "update segment_changes h set customer_no = j.into_no from " PAIRS " where h.customer_no = j.from_no", SQL_NOTHING};
-
 /* The survivor's hold, the other's fill the gaps; what either denied is denied. */
 static const struct sql FILL = {"join_fill",
     "update customers i set created_at = coalesce(i.created_at, f.created_at), attributes = f.attributes || i.attributes, "
@@ -189,13 +178,14 @@ static enum meros_code move_rows(const struct round *x, struct meros_err *err)
     } steps[] = {
         {&ADD_PRODUCTS, BOTH}, {&DROP_PRODUCTS, FROM}, {&ADD_STATS, BOTH}, {&DROP_STATS, FROM}, {&COUNT_PRODUCTS, INTO},
         {&MOVE_ORDER_IDS, BOTH}, {&MOVE_LINES, BOTH}, {&MOVE_ORDERS, BOTH}, {&DROP_TWIN_OUTCOMES, BOTH}, {&MOVE_OUTCOMES, BOTH},
-        {&MOVE_OUTBOX, BOTH}, {&MOVE_MEMBERSHIPS, BOTH}, {&DROP_MEMBERSHIPS, FROM}, {&MOVE_CHANGES, BOTH}, {&FILL, BOTH},
+        {&FILL, BOTH},
         {&MOVE_IDS, BOTH}, {&DROP_CUSTOMERS, FROM}};
     for (size_t k = 0; k < sizeof steps / sizeof steps[0]; k++) {
         const struct sql_param params[] = {P_INTS(steps[k].takes == INTO ? x->into : x->from, x->n), P_INTS(x->into, x->n)};
         TRY(sql_run(x->c, steps[k].sql, NULL, err, params, steps[k].takes == BOTH ? 2 : 1));
     }
-    return MEROS_OK;
+    /* Last, because of the lock that it takes. */
+    return store_changes_join(x->c, x->from, x->into, x->n, clock_now(), err);
 }
 
 static enum meros_code run_round(const struct round *x, struct arena *memory, struct identity_outcome *out, struct meros_err *err)

@@ -95,28 +95,31 @@ enum meros_code store_moves_write(struct store_conn *c, const struct membership_
 
 /* --- two customers become one */
 
-static const struct sql JOIN_ADOPT = {"changes_join_adopt", /* where `kept` was nowhere it goes on as `gone` */
-    "update memberships m set customer_no = $2 where m.customer_no = $1 and not exists "
-    "(select from memberships k where k.customer_no = $2 and k.segmentation_no = m.segmentation_no)", SQL_NOTHING};
+#define JOINS "unnest($1::bigint[], $2::bigint[]) as j (from_no, into_no)"
+static const struct sql JOIN_RECORD = {"changes_join_record",
+    "update segment_changes h set customer_no = j.into_no from " JOINS " where h.customer_no = j.from_no", SQL_NOTHING};
+static const struct sql JOIN_ADOPT = {"changes_join_adopt", /* whoever was nowhere goes on where the other was */
+    "update memberships m set customer_no = j.into_no from " JOINS " where m.customer_no = j.from_no and not exists "
+    "(select from memberships k where k.customer_no = j.into_no and k.segmentation_no = m.segmentation_no)", SQL_NOTHING};
 static const struct sql JOIN_LEAVE = {"changes_join_leave",
-    "with gone as (delete from memberships where customer_no = $1 returning segmentation_no, segment_id), "
+    "with gone as (delete from memberships m using " JOINS " where m.customer_no = j.from_no "
+    "              returning j.into_no, m.segmentation_no, m.segment_id), "
     "noted as (insert into segment_changes (customer_no, segmentation_no, segment_id, entered, news, at, model_no) "
-    "select $2, g.segmentation_no, g.segment_id, false, true, $3, o.model_no "
-    "from gone g join memberships k on k.customer_no = $2 and k.segmentation_no = g.segmentation_no "
+    "select g.into_no, g.segmentation_no, g.segment_id, false, true, $3, o.model_no "
+    "from gone g join memberships k on k.customer_no = g.into_no and k.segmentation_no = g.segmentation_no "
     "join segmentations s on s.segmentation_no = g.segmentation_no "
     "join models o on o.kind = 'segments' and o.name = s.name and o.active "
-    "where k.segment_id <> g.segment_id order by g.segmentation_no returning change_no) "
+    "where k.segment_id <> g.segment_id order by g.into_no, g.segmentation_no returning change_no) "
     "select min(change_no), max(change_no) from noted", SQL_ROW};
-static const struct sql JOIN_RECORD = {"changes_join_record",
-    "update segment_changes set customer_no = $2 where customer_no = $1", SQL_NOTHING};
 
-enum meros_code store_changes_join(struct store_conn *c, int64_t gone, int64_t kept, int64_t at, struct meros_err *err)
+enum meros_code store_changes_join(struct store_conn *c, const int64_t *from, const int64_t *into, size_t n, int64_t at,
+                                   struct meros_err *err)
 {
     struct rows r;
     enum meros_code rc = store_changes_lock(c, err);
-    if (rc == MEROS_OK) rc = sql_exec(c, &JOIN_RECORD, NULL, err, P_INT(gone), P_INT(kept));
-    if (rc == MEROS_OK) rc = sql_exec(c, &JOIN_ADOPT, NULL, err, P_INT(gone), P_INT(kept));
-    if (rc == MEROS_OK) rc = sql_exec(c, &JOIN_LEAVE, &r, err, P_INT(gone), P_INT(kept), P_TIME(at));
+    if (rc == MEROS_OK) rc = sql_exec(c, &JOIN_RECORD, NULL, err, P_INTS(from, n), P_INTS(into, n));
+    if (rc == MEROS_OK) rc = sql_exec(c, &JOIN_ADOPT, NULL, err, P_INTS(from, n), P_INTS(into, n));
+    if (rc == MEROS_OK) rc = sql_exec(c, &JOIN_LEAVE, &r, err, P_INTS(from, n), P_INTS(into, n), P_TIME(at));
     if (rc != MEROS_OK) return rc;
     rc = changes_announce(c, &r, err);
     rows_done(&r);

@@ -32,9 +32,11 @@ enum meros_code store_moves_write(struct store_conn *c, const struct membership_
  * written that name the model, and before it is made the active one. */
 enum meros_code store_changes_names(struct store_conn *c, int64_t model_no, struct meros_err *err) MEROS_MUSTCHECK;
 
-/* Customer `gone` has turned out to be customer `kept` and is about to be deleted: leaves its segments where `kept` is not
- * in the same one, its record becomes part of that of `kept`. Takes the lock. */
-enum meros_code store_changes_join(struct store_conn *c, int64_t gone, int64_t kept, int64_t at, struct meros_err *err) MEROS_MUSTCHECK;
+/* Customers from[i] have turned out to be into[i] (each of these once) and are no more: they leave their segments where the
+ * other is in another one of the same segmentation, and their record becomes part of the other's. Takes the lock. */
+enum meros_code store_changes_join(struct store_conn *c, const int64_t *from, const int64_t *into, size_t n, int64_t at,
+                                   struct meros_err *err) MEROS_MUSTCHECK;
+
 /* --- reading. Views live during the call; returning anything but OK stops with that code. */
 typedef enum meros_code (*segment_change_fn)(void *arg, const struct segment_change *x, struct meros_err *err);
 /* News above `after`, in order. */
