@@ -1,5 +1,7 @@
 #include "meros/codec/json.h"
 
+#include "json_priv.h"
+
 #include <ctype.h>
 #include <jansson.h>
 #include <math.h>
@@ -44,8 +46,7 @@ static bool too_deep(const char *p, size_t n, size_t *at)
     return false;
 }
 
-/* Columns count characters, as editors do. */
-static void line_and_column(const char *p, size_t at, int *line, int *column)
+void json_line_and_column(const char *p, size_t at, int *line, int *column)
 {
     *line = 1, *column = 1;
     for (size_t i = 0; i < at; i++) {
@@ -76,14 +77,14 @@ static enum meros_code parse(const char *p, size_t n, bool big_integers, struct 
     int line, column;
     if (n == 0) return err_set(err, MEROS_INVALID, "line 1, column 1: a JSON value is expected, but the body is empty");
     if (too_deep(p, n, &at)) {
-        line_and_column(p, at, &line, &column);
+        json_line_and_column(p, at, &line, &column);
         return err_set(err, MEROS_INVALID, "line %d, column %d: arrays and objects may be nested %d deep at most", line,
                        column, JSON_DEPTH_MAX);
     }
     /* jansson 2.14 overlooks a NUL behind a number. */
     const char *nul = memchr(p, '\0', n);
     if (nul != NULL) {
-        line_and_column(p, (size_t)(nul - p), &line, &column);
+        json_line_and_column(p, (size_t)(nul - p), &line, &column);
         return err_set(err, MEROS_INVALID, "line %d, column %d: not valid JSON: NUL characters are not allowed", line, column);
     }
     json_error_t e;
@@ -95,7 +96,7 @@ static enum meros_code parse(const char *p, size_t n, bool big_integers, struct 
             return err_set(err, MEROS_OUT_OF_MEMORY, "not enough memory to read the JSON body");
         at = e.position > 0 && (size_t)e.position <= n ? (size_t)e.position - 1 : 0;
         while (at > 0 && isalnum((unsigned char)p[at]) && isalnum((unsigned char)p[at - 1])) at--; /* to the word's beginning */
-        line_and_column(p, at, &line, &column);
+        json_line_and_column(p, at, &line, &column);
         return err_set(err, MEROS_INVALID, "line %d, column %d: not valid JSON: %s", line, column, reason(&e));
     }
     *out = (struct json *)root;
