@@ -10,3 +10,4 @@ create table rejections (
     received_at  timestamptz not null default now()
 );
 create index rejections_received on rejections (received_at);
+create index rejections_source on rejections (source, rejection_no);

@@ -20,6 +20,7 @@ extern const struct http_route api_customer_get_routes[]; /* GET /v1/customers/{
 extern const struct http_route api_products_routes[];
 extern const struct http_route api_segments_routes[];     /* segmentations and their members */
 extern const struct http_route api_models_routes[];
+extern const struct http_route api_rejections_routes[];
 
 static inline struct service *api_service(const struct http_request *req)
 {

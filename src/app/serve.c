@@ -27,13 +27,14 @@
 #include "meros/service/jobs.h"
 #include "meros/service/keys.h"
 #include "meros/service/listener.h"
+#include "meros/service/rejections.h"
 #include "meros/service/serving.h"
 #include "meros/service/sweeper.h"
 #include "meros/store/stats.h"
 #include "meros/store/store.h"
 
 /* What stands on a migrated database, in the order in which it starts. */
-enum stage { STAGE_MIGRATE, STAGE_KEYS, STAGE_IDEMPOTENCY, STAGE_SERVING, STAGE_SWEEPER, STAGE_JOBS, STAGE_LISTENER, STAGE_UP };
+enum stage { STAGE_MIGRATE, STAGE_KEYS, STAGE_IDEMPOTENCY, STAGE_REJECTIONS, STAGE_SERVING, STAGE_SWEEPER, STAGE_JOBS, STAGE_LISTENER, STAGE_UP };
 
 struct app {
     /* Set before the first thread, constant after. */
@@ -186,6 +187,7 @@ static enum meros_code step(struct app *a, struct meros_err *err)
         return rc;
     case STAGE_KEYS: return keys_start(svc, a->config->bootstrap_key, err);
     case STAGE_IDEMPOTENCY: return idempotency_start(svc, err);
+    case STAGE_REJECTIONS: return rejections_start(svc, err);
     case STAGE_SERVING: return serving_start(svc, err);
     case STAGE_SWEEPER: return sweeper_start(svc, err);
     case STAGE_JOBS: return jobs_start(svc, job_kinds, err);
@@ -352,6 +354,7 @@ static bool stop(struct app *a)
     if (svc->jobs != NULL) jobs_free(svc);
     sweeper_free(svc);
     serving_free(svc);
+    rejections_free(svc);
     if (svc->idempotency != NULL) idempotency_free(svc);
     if (svc->keys != NULL) keys_free(svc);
     if (svc->listener != NULL) listener_free(svc);

@@ -162,7 +162,7 @@ struct decimal dialect_number(const struct json *v, int64_t limit)
 
 struct str message_fingerprint(struct message *m, struct str bytes)
 {
-    char text[40] = "content-";
+    char text[48] = "content-";
     struct crypto_hash128 h = crypto_hash128(bytes.p, bytes.n);
     hex_encode(h.bytes, sizeof h.bytes, text + 8);
     return message_keep(m, str_of(text));

@@ -58,6 +58,12 @@ struct event_record {
     double value, quantity; /* NaN: none */
 };
 
+/* An item that was not taken. STR_NONE: not known, but for source, reason and place. */
+struct rejection_record {
+    int64_t rejection_no, received_at;
+    struct str source, reason, place, type, message_id, request_id;
+};
+
 /* What an erasure removed. */
 struct erasure {
     int64_t customer_no;

@@ -18,6 +18,7 @@ struct job_runner;    /* service/jobs.c */
 struct listener;      /* service/listener.c: NOTIFY and the health of the database */
 struct idempotency;   /* service/idempotency.c */
 struct sweeper;       /* service/sweeper.c: from changed customers to changed segments */
+struct rejections;    /* service/rejections.c: what was not taken */
 struct model_serving; /* service/serving.c: the published snapshot of active models and the live customer reader */
 
 /* Strings are never NULL; "" is none. Checked together by app/config.c. */
@@ -53,6 +54,7 @@ struct service {
     struct job_runner *jobs;
     struct listener *listener;
     struct idempotency *idempotency;
+    struct rejections *rejections;
     struct model_serving *serving;
     struct sweeper *sweeper;
     _Atomic bool up;       /* all of the above is there: the schema is current, keys are known, jobs run */
