@@ -633,6 +633,8 @@ CREATE INDEX outcomes_campaign ON public.outcomes USING btree (campaign, custome
 
 CREATE INDEX rejections_received ON public.rejections USING btree (received_at);
 
+CREATE INDEX rejections_source ON public.rejections USING btree (source, rejection_no);
+
 CREATE INDEX segment_changes_customer ON public.segment_changes USING btree (customer_no, segmentation_no, change_no);
 
 CREATE INDEX segment_changes_news ON public.segment_changes USING btree (change_no) WHERE news;
