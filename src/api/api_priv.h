@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include "meros/api/api.h"
 #include "meros/codec/json.h"
+#include "meros/service/ingest.h"
 #include "meros/service/service.h"
 
 /* One table a resource, ended by pattern NULL; src/api/routes.c puts together those that it lists. */
@@ -21,6 +22,7 @@ extern const struct http_route api_products_routes[];
 extern const struct http_route api_segments_routes[];     /* segmentations and their members */
 extern const struct http_route api_models_routes[];
 extern const struct http_route api_rejections_routes[];
+extern const struct http_route api_events_routes[];       /* events, outcomes of campaigns */
 
 static inline struct service *api_service(const struct http_request *req)
 {
@@ -104,6 +106,22 @@ static inline bool api_listing_take(struct api_listing *l, int64_t part)
 size_t api_cursor_encode(const char *list, const char *shape, const struct api_part *parts, char out[API_CURSOR_CAP]);
 /* False for anything that api_cursor_encode did not make for this list and shape. text holds what the parts point to. */
 bool api_cursor_decode(struct str cursor, const char *list, const char *shape, struct api_part *out, char text[API_CURSOR_CAP]);
+
+/* --- the ingest path. An endpoint decodes its body into items and hands them over as the last thing it does:
+ *
+ *   struct my_request { struct api_ingest in; … } *x = arena_zalloc(http_arena(req), sizeof *x);
+ *   x->in.request = (struct ingest_request){.source = INGEST_FROM_SEGMENT, .items = items, .n = n, .results = results};
+ *   x->in.answer = answer;
+ *   return api_ingest(req, &x->in, err);
+ *
+ * answer() replies from in->request.results once all is committed, on whichever thread; it must not block. Everything
+ * that it reads lives in the request's arena. Fit for routes with HTTP_INLINE_LIGHT and for those without. */
+struct api_ingest {
+    struct ingest_request request; /* source, items, n, results: the endpoint's; the rest is set by api_ingest */
+    enum meros_code (*answer)(struct http_request *req, struct api_ingest *in, struct meros_err *err);
+    struct http_request *req; /* private */
+};
+enum meros_code api_ingest(struct http_request *req, struct api_ingest *in, struct meros_err *err) MEROS_MUSTCHECK;
 
 /* The name of what is being done once, where the request has an Idempotency-Key; NULL otherwise. Pass it on to what
  * creates, so that a crash between doing and answering does not do it twice. */

@@ -78,7 +78,7 @@ static enum meros_code post_import(struct http_request *req, struct meros_err *e
     };
     struct str name = http_path_param(req, "dataset");
     if (!dataset_of(name, &options.dataset))
-        return err_set(err, MEROS_NOT_FOUND, "There is no dataset of that name to import; there are customers, products, orders and events.");
+        return err_set(err, MEROS_NOT_FOUND, "There is no dataset of that name to import; there are customers, products, orders, events and outcomes.");
     struct import_result *r = arena_zalloc(http_arena(req), sizeof *r);
     if (r == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for an import.");
     enum meros_code rc = service_import(api_service(req), &options, read_body, req, NULL, NULL, r, err);

@@ -40,6 +40,8 @@ static enum meros_code settings_of(struct service_settings *s, const struct conf
     s->job_nice = (int)config->training_nice;
     s->rejudge_hours = (int)config->rejudge_hours;
     s->job_retention_days = (int)config->job_retention_days;
+    s->ingest_queue_items = (size_t)config->ingest_queue_items;
+    s->ingest_queue_bytes = (size_t)config->ingest_queue_bytes;
     s->metrics_public = config->metrics_public;
     if (config->pii_key[0] != '\0') { /* config_load has seen that it is one */
         return config_key_bytes(config->pii_key, s->pii_key) ? MEROS_OK : err_set(err, MEROS_INVALID, "pii_key is not 32 bytes");

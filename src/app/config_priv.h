@@ -48,6 +48,7 @@ struct config {
     int64_t log_level, log_format; /* enum log_level, enum log_format */
     bool access_log, metrics_public;
     int64_t http_threads, io_threads, max_connections, queue_max, body_max;
+    int64_t ingest_queue_items, ingest_queue_bytes;
     int64_t idle_timeout, header_timeout, body_idle_timeout, request_timeout; /* milliseconds */
     char *cors_origins, *tls_cert, *tls_key;
     int64_t pool_size, acquire_timeout, statement_timeout;

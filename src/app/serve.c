@@ -24,6 +24,7 @@
 #include "meros/base/thread.h"
 #include "meros/http/server.h"
 #include "meros/service/idempotency.h"
+#include "meros/service/ingest.h"
 #include "meros/service/jobs.h"
 #include "meros/service/keys.h"
 #include "meros/service/listener.h"
@@ -34,7 +35,9 @@
 #include "meros/store/store.h"
 
 /* What stands on a migrated database, in the order in which it starts. */
-enum stage { STAGE_MIGRATE, STAGE_KEYS, STAGE_IDEMPOTENCY, STAGE_REJECTIONS, STAGE_SERVING, STAGE_SWEEPER, STAGE_JOBS, STAGE_LISTENER, STAGE_UP };
+enum stage {
+    STAGE_MIGRATE, STAGE_KEYS, STAGE_IDEMPOTENCY, STAGE_REJECTIONS, STAGE_SERVING, STAGE_SWEEPER, STAGE_INGEST, STAGE_JOBS, STAGE_LISTENER, STAGE_UP
+};
 
 struct app {
     /* Set before the first thread, constant after. */
@@ -190,6 +193,7 @@ static enum meros_code step(struct app *a, struct meros_err *err)
     case STAGE_REJECTIONS: return rejections_start(svc, err);
     case STAGE_SERVING: return serving_start(svc, err);
     case STAGE_SWEEPER: return sweeper_start(svc, err);
+    case STAGE_INGEST: return ingest_start(svc, err);
     case STAGE_JOBS: return jobs_start(svc, job_kinds, err);
     case STAGE_LISTENER: return listener_start(svc, err);
     case STAGE_UP: return MEROS_OK;
@@ -342,6 +346,7 @@ static bool stop(struct app *a)
     pthread_mutex_unlock(&a->lock);
     if (a->tending) pthread_join(a->tender, NULL);
     if (a->http != NULL) http_drain(a->http, (int)a->config->drain_timeout);
+    ingest_stop(svc); /* after those who submit to it: nothing is left in it then but what nobody waits for */
     bool idle = svc->jobs == NULL || jobs_stop(svc, 2500);
     if (svc->listener != NULL) listener_stop(svc);
     sweeper_stop(svc);
@@ -355,6 +360,7 @@ static bool stop(struct app *a)
     sweeper_free(svc);
     serving_free(svc);
     rejections_free(svc);
+    ingest_free(svc);
     if (svc->idempotency != NULL) idempotency_free(svc);
     if (svc->keys != NULL) keys_free(svc);
     if (svc->listener != NULL) listener_free(svc);

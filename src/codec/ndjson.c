@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "meros/base/buf.h"
+#include "scan_priv.h"
 #include "window_priv.h"
 
 struct ndjson_reader {
@@ -11,13 +12,6 @@ struct ndjson_reader {
     int64_t line;
     struct ndjson_member members[NDJSON_MEMBERS_MAX];
     struct buf text; /* decoded strings that hold escapes; never longer than the line, so reserved in one piece */
-};
-
-/* One pass over one line. Functions return false after noting the fault. */
-struct scan {
-    struct ndjson_reader *r;
-    const char *base, *p, *end;
-    const char *fault;
 };
 
 enum meros_code ndjson_open(codec_read_fn read, void *arg, struct ndjson_reader **out, struct meros_err *err)
@@ -43,250 +37,6 @@ void ndjson_close(struct ndjson_reader *r)
     window_done(&r->w);
     buf_done(&r->text);
     free(r);
-}
-
-static bool fault(struct scan *s, const char *what)
-{
-    if (s->fault == NULL) s->fault = what;
-    return false;
-}
-
-static void blanks(struct scan *s)
-{
-    while (s->p < s->end && (*s->p == ' ' || *s->p == '\t' || *s->p == '\r')) s->p++;
-}
-
-static bool hex4(struct scan *s, unsigned *out)
-{
-    unsigned v = 0;
-    if (s->end - s->p < 4) return fault(s, "An escape is cut short.");
-    for (int i = 0; i < 4; i++) {
-        char c = s->p[i];
-        unsigned digit;
-        if (c >= '0' && c <= '9') digit = (unsigned)(c - '0');
-        else if (c >= 'a' && c <= 'f') digit = (unsigned)(c - 'a') + 10;
-        else if (c >= 'A' && c <= 'F') digit = (unsigned)(c - 'A') + 10;
-        else return fault(s, "An escape \\u needs four hexadecimal digits.");
-        v = v << 4 | digit;
-    }
-    s->p += 4;
-    *out = v;
-    return true;
-}
-
-static void append_utf8(struct buf *b, unsigned v)
-{
-    char t[4];
-    size_t n;
-    if (v < 0x80) {
-        t[0] = (char)v, n = 1;
-    } else if (v < 0x800) {
-        t[0] = (char)(0xC0 | v >> 6), t[1] = (char)(0x80 | (v & 0x3F)), n = 2;
-    } else if (v < 0x10000) {
-        t[0] = (char)(0xE0 | v >> 12), t[1] = (char)(0x80 | (v >> 6 & 0x3F)), t[2] = (char)(0x80 | (v & 0x3F)), n = 3;
-    } else {
-        t[0] = (char)(0xF0 | v >> 18), t[1] = (char)(0x80 | (v >> 12 & 0x3F));
-        t[2] = (char)(0x80 | (v >> 6 & 0x3F)), t[3] = (char)(0x80 | (v & 0x3F)), n = 4;
-    }
-    buf_append(b, t, n);
-}
-
-/* After the backslash. Decodes into `to` unless that is NULL. */
-static bool escape(struct scan *s, struct buf *to)
-{
-    unsigned v, low;
-    if (s->p == s->end) return fault(s, "A string is not closed.");
-    switch (*s->p++) {
-    case '"': v = '"'; break;
-    case '\\': v = '\\'; break;
-    case '/': v = '/'; break;
-    case 'b': v = '\b'; break;
-    case 'f': v = '\f'; break;
-    case 'n': v = '\n'; break;
-    case 'r': v = '\r'; break;
-    case 't': v = '\t'; break;
-    case 'u':
-        if (!hex4(s, &v)) return false;
-        if (v == 0) return fault(s, "\\u0000 cannot be stored.");
-        if (v >= 0xDC00 && v <= 0xDFFF) return fault(s, "A surrogate escape stands alone.");
-        if (v >= 0xD800 && v <= 0xDBFF) {
-            if (s->end - s->p < 2 || s->p[0] != '\\' || s->p[1] != 'u') return fault(s, "A surrogate escape stands alone.");
-            s->p += 2;
-            if (!hex4(s, &low)) return false;
-            if (low < 0xDC00 || low > 0xDFFF) return fault(s, "A surrogate escape stands alone.");
-            v = 0x10000 + ((v - 0xD800) << 10) + (low - 0xDC00);
-        }
-        break;
-    default: s->p--; return fault(s, "There is no such escape.");
-    }
-    if (to != NULL) append_utf8(to, v);
-    return true;
-}
-
-/* At a quote. out NULL: only checked. The line as a whole is known to be UTF-8. */
-static bool string(struct scan *s, struct str *out)
-{
-    const char *from = ++s->p;
-    struct buf *to = NULL;
-    size_t start = s->r->text.len;
-    for (;;) {
-        const char *run = s->p;
-        while (s->p < s->end && *s->p != '"' && *s->p != '\\' && (unsigned char)*s->p >= 0x20) s->p++;
-        if (to != NULL) buf_append(to, run, (size_t)(s->p - run));
-        if (s->p == s->end) return fault(s, "A string is not closed.");
-        if (*s->p == '"') break;
-        if (*s->p != '\\') return fault(s, "A control character stands in a string.");
-        if (to == NULL && out != NULL) {
-            to = &s->r->text;
-            buf_append(to, from, (size_t)(s->p - from));
-        }
-        s->p++;
-        if (!escape(s, to)) return false;
-    }
-    if (out != NULL && to == NULL) *out = (struct str){from, (size_t)(s->p - from)};
-    if (to != NULL) *out = (struct str){to->data + start, to->len - start};
-    s->p++;
-    return true;
-}
-
-static bool number(struct scan *s)
-{
-    const char *from = s->p;
-    double v;
-    if (*s->p == '-') s->p++;
-    if (s->p < s->end && *s->p == '0') {
-        s->p++;
-    } else {
-        if (s->p == s->end || *s->p < '1' || *s->p > '9') return fault(s, "That is not a number.");
-        while (s->p < s->end && *s->p >= '0' && *s->p <= '9') s->p++;
-    }
-    if (s->p < s->end && *s->p == '.') {
-        const char *digits = ++s->p;
-        while (s->p < s->end && *s->p >= '0' && *s->p <= '9') s->p++;
-        if (s->p == digits) return fault(s, "A digit is missing after the point.");
-    }
-    if (s->p < s->end && (*s->p == 'e' || *s->p == 'E')) {
-        s->p++;
-        if (s->p < s->end && (*s->p == '+' || *s->p == '-')) s->p++;
-        const char *digits = s->p;
-        while (s->p < s->end && *s->p >= '0' && *s->p <= '9') s->p++;
-        if (s->p == digits) return fault(s, "A digit is missing in the exponent.");
-    }
-    size_t n = (size_t)(s->p - from);
-    bool small = n <= 15 && memchr(from, 'e', n) == NULL && memchr(from, 'E', n) == NULL; /* cannot be out of range */
-    if (!small && !str_to_double((struct str){from, n}, &v)) return fault(s, "The number is out of range.");
-    return true;
-}
-
-static bool word(struct scan *s, const char *text)
-{
-    size_t n = strlen(text);
-    if ((size_t)(s->end - s->p) < n || memcmp(s->p, text, n) != 0) return fault(s, "There is no value here that JSON knows.");
-    s->p += n;
-    return true;
-}
-
-/* An object, array or scalar, checked only. Recursion ends at JSON_DEPTH_MAX. */
-static bool value(struct scan *s, int depth, enum json_kind *kind)
-{
-    enum json_kind inner;
-    if (s->p == s->end) return fault(s, "A value is missing.");
-    switch (*s->p) {
-    case '"': *kind = JSON_KIND_STRING; return string(s, NULL);
-    case 't': *kind = JSON_KIND_BOOL; return word(s, "true");
-    case 'f': *kind = JSON_KIND_BOOL; return word(s, "false");
-    case 'n': *kind = JSON_KIND_NULL; return word(s, "null");
-    case '{':
-    case '[': break;
-    default: *kind = JSON_KIND_NUMBER; return number(s);
-    }
-    bool object = *s->p == '{';
-    char close = object ? '}' : ']';
-    *kind = object ? JSON_KIND_OBJECT : JSON_KIND_ARRAY;
-    if (depth > JSON_DEPTH_MAX) return fault(s, "The value is nested too deep.");
-    s->p++;
-    blanks(s);
-    if (s->p < s->end && *s->p == close) {
-        s->p++;
-        return true;
-    }
-    for (;;) {
-        blanks(s);
-        if (object) {
-            if (s->p == s->end || *s->p != '"') return fault(s, "A member's name is missing.");
-            if (!string(s, NULL)) return false;
-            blanks(s);
-            if (s->p == s->end || *s->p != ':') return fault(s, "A colon is missing after a name.");
-            s->p++;
-            blanks(s);
-        }
-        if (!value(s, depth + 1, &inner)) return false;
-        blanks(s);
-        if (s->p == s->end) return fault(s, "An object or array is not closed.");
-        char c = *s->p++;
-        if (c == close) return true;
-        if (c != ',') {
-            s->p--;
-            return fault(s, "A comma is missing.");
-        }
-    }
-}
-
-static bool member(struct scan *s, struct ndjson_member *m)
-{
-    *m = (struct ndjson_member){0};
-    if (s->p == s->end || *s->p != '"') return fault(s, "A member's name is missing.");
-    if (!string(s, &m->name)) return false;
-    blanks(s);
-    if (s->p == s->end || *s->p != ':') return fault(s, "A colon is missing after a name.");
-    s->p++;
-    blanks(s);
-    if (s->p < s->end && *s->p == '"') {
-        m->kind = JSON_KIND_STRING;
-        return string(s, &m->text);
-    }
-    const char *from = s->p;
-    if (!value(s, 2, &m->kind)) return false;
-    m->text = (struct str){from, (size_t)(s->p - from)};
-    return true;
-}
-
-static bool record(struct scan *s, struct ndjson_record *out)
-{
-    struct ndjson_member *members = s->r->members;
-    if (memchr(s->base, 0, (size_t)(s->end - s->base)) != NULL) return fault(s, "There is a NUL byte.");
-    if (!utf8_valid(s->base, (size_t)(s->end - s->base))) return fault(s, "There are bytes that are not UTF-8.");
-    if (*s->p != '{') return fault(s, "The line is not a JSON object.");
-    s->p++;
-    blanks(s);
-    if (s->p < s->end && *s->p == '}') {
-        s->p++;
-    } else {
-        for (;;) {
-            struct ndjson_member m;
-            blanks(s);
-            bool ok = member(s, &m);
-            if (ok && out->n == NDJSON_MEMBERS_MAX) ok = fault(s, "The object has more than 1000 members.");
-            for (size_t i = 0; ok && i < out->n; i++)
-                if (str_eq(members[i].name, m.name)) ok = fault(s, "The name is there twice.");
-            if (!ok) {
-                out->fault_member = m.name;
-                return false;
-            }
-            members[out->n++] = m;
-            blanks(s);
-            if (s->p == s->end) return fault(s, "The object is not closed.");
-            char c = *s->p++;
-            if (c == '}') break;
-            if (c != ',') {
-                s->p--;
-                return fault(s, "A comma is missing.");
-            }
-        }
-    }
-    blanks(s);
-    if (s->p != s->end) return fault(s, "There is text after the object.");
-    return true;
 }
 
 /* Passes over the rest of a line that is too long for the window. */
@@ -335,14 +85,14 @@ enum meros_code ndjson_next(struct ndjson_reader *r, struct ndjson_record *out, 
         if (newline == NULL && have == 0) return MEROS_OK;
         buf_clear(&r->text);
         if (buf_reserve(&r->text, length + 4) == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for a line of NDJSON.");
-        struct scan s = {.r = r, .base = from, .p = from, .end = from + length};
+        struct scan s = {.members = r->members, .max_members = NDJSON_MEMBERS_MAX, .text = &r->text, .base = from, .p = from, .end = from + length};
         r->w.at += length + (newline != NULL);
         out->line = r->line++;
         looked = 0;
-        blanks(&s);
+        scan_blanks(&s);
         if (s.p == s.end) continue; /* a blank line */
         *more = true;
-        if (!record(&s, out)) {
+        if (!scan_line(&s, &out->n, &out->fault_member)) {
             out->n = 0;
             out->fault = s.fault;
             out->fault_column = (size_t)(s.p - s.base) + 1;

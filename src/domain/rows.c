@@ -13,6 +13,8 @@ static const struct field order_fields[] = {{"order_id", true},   {"customer_id"
 static const struct field event_fields[] = {{"event_id", false},   {"customer_id", true}, {"type", true},
                                             {"occurred_at", false}, {"product_id", false}, {"value", false},
                                             {"quantity", false},    {"properties", false}};
+static const struct field outcome_fields[] = {{"campaign", true}, {"customer_id", true}, {"type", true},        {"variant", false},
+                                              {"value", false},   {"occurred_at", false}, {"outcome_id", false}};
 
 #define FIELDS(f) f, (int)(sizeof(f) / sizeof(f)[0])
 const struct dataset_info datasets[DATASET_COUNT] = {
@@ -20,6 +22,7 @@ const struct dataset_info datasets[DATASET_COUNT] = {
     [DATASET_PRODUCTS] = {"products", FIELDS(product_fields), "attributes"},
     [DATASET_ORDERS] = {"orders", FIELDS(order_fields), NULL},
     [DATASET_EVENTS] = {"events", FIELDS(event_fields), "properties"},
+    [DATASET_OUTCOMES] = {"outcomes", FIELDS(outcome_fields), NULL},
 };
 
 int dataset_field(enum dataset_kind d, struct str name)
@@ -212,4 +215,86 @@ bool event_decode(const struct cell *cells, const struct row_rules *rules, struc
     out->value = read_decimal(&d, EVENT_FIELD_VALUE, AMOUNT_MAX);
     out->quantity = read_decimal(&d, EVENT_FIELD_QUANTITY, PRICE_MAX);
     return !d.failed;
+}
+
+static const char *const outcome_types[OUTCOME_TYPE_COUNT] = {
+#define X(id, name) [OUTCOME_##id] = name,
+    OUTCOME_TYPES(X)
+#undef X
+};
+
+const char *outcome_type_name(enum outcome_type t)
+{
+    return outcome_types[t];
+}
+
+static enum outcome_type read_outcome_type(struct decoder *d)
+{
+    const struct cell *c = &d->cells[OUTCOME_FIELD_TYPE];
+    if (d->failed) return OUTCOME_SENT;
+    if (!given(d, OUTCOME_FIELD_TYPE)) fail(d, OUTCOME_FIELD_TYPE, "It is missing.");
+    for (int t = 0; !d->failed && (c->kind == CELL_TEXT || c->kind == CELL_STRING) && t < OUTCOME_TYPE_COUNT; t++)
+        if (str_is(c->text, outcome_types[t])) return (enum outcome_type)t;
+    fail(d, OUTCOME_FIELD_TYPE, "It must be one of sent, delivered, opened, clicked, converted, unsubscribed and bounced.");
+    return OUTCOME_SENT;
+}
+
+bool outcome_decode(const struct cell *cells, const struct row_rules *rules, struct outcome_row *out, struct row_fault *fault)
+{
+    struct decoder d = {cells, rules, fault, false};
+    *out = (struct outcome_row){.campaign = read_id(&d, OUTCOME_FIELD_CAMPAIGN, REQUIRED)};
+    out->customer_id = read_id(&d, OUTCOME_FIELD_CUSTOMER_ID, REQUIRED);
+    out->type = read_outcome_type(&d);
+    out->variant = read_id(&d, OUTCOME_FIELD_VARIANT, OPTIONAL);
+    out->value = read_decimal(&d, OUTCOME_FIELD_VALUE, AMOUNT_MAX);
+    out->occurred_at = read_time(&d, OUTCOME_FIELD_AT, OPTIONAL);
+    out->outcome_id = read_id(&d, OUTCOME_FIELD_ID, OPTIONAL);
+    return !d.failed;
+}
+
+/* --- identity. Fields are separated by a byte that no id holds, absent ones differ from empty ones. */
+static void put_decimal(struct buf *b, struct decimal d)
+{
+    char number[DECIMAL_TEXT];
+    buf_append(b, number, decimal_text(d, number));
+    buf_char(b, 1);
+}
+
+static void put_text(struct buf *b, struct str s)
+{
+    if (str_present(s)) buf_append(b, s.p, s.n);
+    buf_char(b, 1);
+}
+
+struct crypto_hash128 event_key(const struct event_row *r, struct buf *b)
+{
+    buf_clear(b);
+    if (str_present(r->event_id)) {
+        buf_char(b, 'i');
+        buf_append(b, r->event_id.p, r->event_id.n);
+    } else {
+        buf_char(b, 'c');
+        put_text(b, r->type);
+        buf_printf(b, "%lld%c", (long long)r->occurred_at, 1);
+        put_text(b, r->product_id);
+        put_decimal(b, r->value);
+        put_decimal(b, r->quantity);
+        if (str_present(r->properties)) buf_append(b, r->properties.p, r->properties.n);
+    }
+    return crypto_hash128(b->data, b->len);
+}
+
+struct crypto_hash128 outcome_key(const struct outcome_row *r, struct buf *b)
+{
+    buf_clear(b);
+    buf_char(b, str_present(r->outcome_id) ? 'i' : 'c');
+    put_text(b, r->campaign);
+    if (str_present(r->outcome_id)) {
+        buf_append(b, r->outcome_id.p, r->outcome_id.n);
+    } else {
+        put_text(b, r->variant);
+        buf_printf(b, "%d%c%lld%c", (int)r->type, 1, (long long)r->occurred_at, 1);
+        put_decimal(b, r->value);
+    }
+    return crypto_hash128(b->data, b->len);
 }

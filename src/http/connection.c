@@ -292,6 +292,11 @@ static enum MHD_Result run_inline(struct http_request *r)
     return MHD_YES;
 }
 
+static bool light(const struct http_request *r)
+{
+    return !r->gzip_body && r->body.len <= HTTP_LIGHT_MAX && !str_present(http_header(r, "Idempotency-Key"));
+}
+
 static enum MHD_Result handle(struct http_request *r)
 {
     const struct http_route *route = r->route;
@@ -303,6 +308,7 @@ static enum MHD_Result handle(struct http_request *r)
     }
     r->has_body = false; /* it is here: an error no longer leaves one unread */
     if ((route->flags & HTTP_INLINE) && !r->gzip_body) return run_inline(r);
+    if ((route->flags & HTTP_INLINE_LIGHT) && light(r)) return run_inline(r);
     if (route->flags & HTTP_SLOW) return hand_over(r, &r->server->slow, r->server->slow.max, TASK_HANDLE, REQ_WAIT);
     return hand_over(r, &r->server->io, r->server->config.queue_max, TASK_HANDLE, REQ_WAIT);
 }

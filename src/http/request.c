@@ -220,6 +220,11 @@ void *http_ctx(const struct http_request *req)
     return req->server->config.ctx;
 }
 
+bool http_may_block(const struct http_request *req)
+{
+    return !req->on_http_thread;
+}
+
 struct arena *http_arena(struct http_request *req)
 {
     return &req->arena;

@@ -19,6 +19,8 @@ const struct row_shape row_shapes[DATASET_COUNT] = {
     [DATASET_EVENTS] = {sizeof(struct event_row), 5,
         {AT(event_row, event_id), AT(event_row, customer_id), AT(event_row, type), AT(event_row, product_id),
          AT(event_row, properties)}},
+    [DATASET_OUTCOMES] = {sizeof(struct outcome_row), 4,
+        {AT(outcome_row, campaign), AT(outcome_row, customer_id), AT(outcome_row, variant), AT(outcome_row, outcome_id)}},
 #undef AT
 };
 
@@ -285,6 +287,7 @@ static enum meros_code take_row(struct importing *x, int64_t line, const struct 
         struct product_row product;
         struct order_row order;
         struct event_row event;
+        struct outcome_row outcome;
     } row;
     const struct dataset_info *d = &datasets[x->options->dataset];
     bool ok = false;
@@ -318,6 +321,10 @@ static enum meros_code take_row(struct importing *x, int64_t line, const struct 
         row.event.properties = extras;
         row.event.line = line;
         return keep(&x->spool, &row_shapes[DATASET_EVENTS], &row, err);
+    case DATASET_OUTCOMES:
+        if (!(ok = outcome_decode(cells, &x->rules, &row.outcome, &fault))) break;
+        row.outcome.line = line;
+        return keep(&x->spool, &row_shapes[DATASET_OUTCOMES], &row, err);
     default: break;
     }
     struct str column = fault.field < 0 ? STR_NONE : str_present(names[fault.field]) ? names[fault.field] : str_of(d->fields[fault.field].name);

@@ -27,6 +27,7 @@ static enum meros_code give(struct importing *x, struct store_import *i, struct 
     case DATASET_PRODUCTS: return import_products(i, rows, b->n, err);
     case DATASET_ORDERS: return import_orders(i, rows, b->n, err);
     case DATASET_EVENTS: return import_events(i, rows, b->n, x->rules.now, half_life_days, err);
+    case DATASET_OUTCOMES: return import_outcomes(i, rows, b->n, x->rules.now, err);
     default: return err_set(err, MEROS_INTERNAL, "There is no such dataset.");
     }
 }
@@ -139,7 +140,8 @@ static struct metric_family imports_family = {
 static void count(const struct import_options *o, const struct import_result *r, enum meros_code rc)
 {
     static const char *const names[] = {[DATASET_CUSTOMERS] = "customers", [DATASET_PRODUCTS] = "products",
-                                        [DATASET_ORDERS] = "orders", [DATASET_EVENTS] = "events"};
+                                        [DATASET_ORDERS] = "orders", [DATASET_EVENTS] = "events",
+                                        [DATASET_OUTCOMES] = "outcomes"};
     const struct {
         const char *outcome;
         int64_t n;

@@ -176,7 +176,7 @@ bool conn_healthy(struct store_conn *c)
 
 bool conn_reset(struct store_conn *c)
 {
-    if (c->broken || c->copying || c->listening) return false;
+    if (c->broken || c->copying || c->listening || c->in_pipeline) return false;
     PGTransactionStatusType t = PQtransactionStatus(c->pg);
     if (t == PQTRANS_INTRANS || t == PQTRANS_INERROR) store_rollback(c);
     /* A cancellation under way must have arrived before the next holder's statements begin. */

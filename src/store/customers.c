@@ -49,6 +49,7 @@ static const struct sql EVENTS = {"customer_events",
     "order by e.occurred_at desc, e.event_key desc limit $4", SQL_ROWS};
 
 static const struct sql ERASE_EVENTS = {"erase_events", "delete from events where customer_no = $1", SQL_NOTHING};
+static const struct sql ERASE_OUTCOMES = {"erase_outcomes", "delete from outcomes where customer_no = $1", SQL_NOTHING};
 static const struct sql ERASE_ORDER_IDS = {"erase_order_ids",
     "delete from order_ids i using orders o where o.customer_no = $1 and i.order_id = o.order_id", SQL_NOTHING};
 static const struct sql ERASE_LINES = {"erase_lines", "delete from order_lines where customer_no = $1", SQL_NOTHING};
@@ -126,7 +127,7 @@ enum meros_code customers_erase(struct store_conn *c, struct str customer_id, st
     const struct {
         const struct sql *sql;
         int64_t *count;
-    } steps[] = {{&ERASE_EVENTS, &out->events}, {&ERASE_ORDER_IDS, NULL},  {&ERASE_LINES, &out->order_lines},
+    } steps[] = {{&ERASE_EVENTS, &out->events}, {&ERASE_OUTCOMES, NULL}, {&ERASE_ORDER_IDS, NULL},  {&ERASE_LINES, &out->order_lines},
                  {&ERASE_ORDERS, &out->orders}, {&ERASE_STATS, NULL},      {&ERASE_PAIRS, NULL},
                  {&ERASE_ACTIVITY, NULL}, {&ERASE_MEMBERSHIPS, &out->memberships}, {&ERASE_CHANGES, NULL},
                  {&ERASE_NAMES, &out->names}, {&ERASE_CUSTOMER, NULL}};

@@ -10,7 +10,7 @@ enum { BATCH_MEMORY = 128 << 20, CACHE_IDS_MAX = 200000 };
  * transaction ends; the connection's statement time-out is the caller's. */
 static const struct sql PATIENCE = {"import_patience",
     "select set_config('lock_timeout', '0', true), set_config('work_mem', '64MB', true)", SQL_ROW};
-static const struct sql LOCK = {"import_lock", "select pg_advisory_xact_lock(5565283021971719)", SQL_ROW};
+static const struct sql LOCK = {"import_lock", "select pg_advisory_xact_lock(" IMPORT_LOCK_NUMBER ")", SQL_ROW};
 
 enum meros_code import_lock(struct store_conn *c, struct meros_err *err)
 {
@@ -31,6 +31,7 @@ enum meros_code import_begin(struct store_conn *c, enum dataset_kind dataset, st
         [DATASET_PRODUCTS] = import_products_prepare,
         [DATASET_ORDERS] = import_orders_prepare,
         [DATASET_EVENTS] = import_events_prepare,
+        [DATASET_OUTCOMES] = import_outcomes_prepare,
     };
     *out = NULL;
     struct store_import *i = calloc(1, sizeof *i);

@@ -3,7 +3,7 @@
  * activity is kept by adding what the new events bring, and made anew for customers of whom an event was changed. */
 #include "imports_priv.h"
 #include "meros/base/buf.h"
-#include "meros/base/crypto.h"
+#include "event_sql_priv.h"
 
 static const struct sql MAKE_STAGE = {"events_make_stage",
     "create temp table if not exists event_stage (seq bigint, customer_no bigint, event_key uuid, kind integer, type text, "
@@ -45,18 +45,8 @@ static const struct sql INSERT = {"events_insert",
     "insert into events (customer_no, event_key, kind, type, occurred_at, product_no, value, quantity, properties, event_id) "
     "select customer_no, event_key, kind, type, occurred_at, product_no, value, quantity, properties, event_id "
     "from event_merge where final and not stored order by customer_no, event_key", SQL_NOTHING};
-/* Two sums of decayed activity add up at the later of their moments. */
 static const struct sql ADD = {"events_add_activity",
-    "insert into customer_event_stats as s (customer_no, kind, count, decayed, decayed_at, first_at) "
-    "select customer_no, kind, count(*), "
-    "  sum(power(2::float8, -least(date_part('epoch', newest - occurred_at) / 86400 / $1::float8, 1000))), newest, min(occurred_at) "
-    "from (select customer_no, kind, occurred_at, max(occurred_at) over (partition by customer_no, kind) as newest "
-    "      from event_merge where final and not stored) m "
-    "group by customer_no, kind, newest order by customer_no, kind "
-    "on conflict (customer_no, kind) do update set count = s.count + excluded.count, "
-    "  decayed = s.decayed * power(2::float8, -least(greatest(date_part('epoch', excluded.decayed_at - s.decayed_at), 0) / 86400 / $1::float8, 1000)) "
-    "    + excluded.decayed * power(2::float8, -least(greatest(date_part('epoch', s.decayed_at - excluded.decayed_at), 0) / 86400 / $1::float8, 1000)), "
-    "  decayed_at = greatest(s.decayed_at, excluded.decayed_at), first_at = least(s.first_at, excluded.first_at)", SQL_NOTHING};
+    ADD_ACTIVITY("event_merge where final and not stored", "$1"), SQL_NOTHING};
 static const struct sql CHANGE = {"events_change",
     "update events e set kind = m.kind, type = m.type, occurred_at = m.occurred_at, product_no = m.product_no, "
     "  value = m.value, quantity = m.quantity, properties = m.properties "
@@ -87,29 +77,6 @@ static enum meros_code no_memory(struct meros_err *err)
     return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for a batch of events.");
 }
 
-/* Fields are separated by a byte that no id holds, absent ones differ from empty ones. */
-static struct crypto_hash128 key_of(const struct event_row *r, struct buf *b)
-{
-    char number[DECIMAL_TEXT];
-    buf_clear(b);
-    if (str_present(r->event_id)) {
-        buf_char(b, 'i');
-        buf_append(b, r->event_id.p, r->event_id.n);
-    } else {
-        buf_char(b, 'c');
-        buf_append(b, r->type.p, r->type.n);
-        buf_printf(b, "%c%lld%c", 1, (long long)r->occurred_at, 1);
-        if (str_present(r->product_id)) buf_append(b, r->product_id.p, r->product_id.n);
-        buf_char(b, 1);
-        buf_append(b, number, decimal_text(r->value, number));
-        buf_char(b, 1);
-        buf_append(b, number, decimal_text(r->quantity, number));
-        buf_char(b, 1);
-        if (str_present(r->properties)) buf_append(b, r->properties.p, r->properties.n);
-    }
-    return crypto_hash128(b->data, b->len);
-}
-
 static void put_decimal(struct copy_in *k, struct decimal d)
 {
     if (d.present) copy_in_numeric(k, d.unscaled, d.scale);
@@ -126,7 +93,7 @@ static enum meros_code stage(struct store_import *i, const struct event_row *row
     buf_init(&content, 2 * EXTRAS_MAX);
     for (size_t at = 0; at < n; at++) {
         const struct event_row *r = &rows[at];
-        struct crypto_hash128 key = key_of(r, &content);
+        struct crypto_hash128 key = event_key(r, &content);
         rc = content.failed ? no_memory(err) : copy_in_row(&k, 11, err);
         if (rc != MEROS_OK) break;
         copy_in_int8(&k, i->sequence + (int64_t)at);

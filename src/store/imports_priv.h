@@ -20,6 +20,7 @@ struct store_import {
     int64_t gaps;                     /* orders noted in order_gaps */
 };
 
+#define IMPORT_LOCK_NUMBER "5565283021971719" /* of the advisory lock; batches of events take it shared */
 /* Serializes imports, erasure and whatever else must not meet a half-written import. Until the transaction ends. */
 enum meros_code import_lock(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
 
@@ -30,6 +31,7 @@ enum meros_code import_resolve(struct store_import *i, struct idmap *map, const 
 enum meros_code import_orders_prepare(struct store_import *i, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code import_orders_finish(struct store_import *i, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code import_events_prepare(struct store_import *i, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code import_outcomes_prepare(struct store_import *i, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code import_customers_prepare(struct store_import *i, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code import_products_prepare(struct store_import *i, struct meros_err *err) MEROS_MUSTCHECK;
 

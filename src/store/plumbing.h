@@ -32,11 +32,15 @@ enum {
     OID_VARCHAR = 1043,
     OID_TIMESTAMPTZ = 1184,
     OID_TIMESTAMPTZ_ARRAY = 1185,
+    OID_NUMERIC_ARRAY = 1231,
+    OID_NUMERIC = 1700,
     OID_UUID = 2950,
-    OID_JSONB = 3802
+    OID_UUID_ARRAY = 2951,
+    OID_JSONB = 3802,
+    OID_JSONB_ARRAY = 3807
 };
 
-enum { SQL_PARAMS_MAX = 64 };
+enum { SQL_PARAMS_MAX = 64, SQL_STEPS_MAX = 8 };
 
 /* A statement that this connection has prepared. types[i] is 0 where the server was left to infer it. */
 struct prepared {
@@ -53,7 +57,7 @@ struct store_conn {
     bool pooled;
     int wake_fd;               /* eventfd; -1 until store_listen */
     /* of the thread that holds the connection */
-    bool broken, copying, listening;
+    bool broken, copying, listening, in_pipeline;
     int timeout_ms;            /* statement_timeout in force */
     struct prepared **prepared; /* hashed by address; cap is a power of two */
     size_t n_prepared, cap_prepared;

@@ -46,6 +46,9 @@ static Oid declared_type(const struct sql_param *p)
     case P_KIND_NUM_ARRAY: return OID_FLOAT8_ARRAY;
     case P_KIND_TIME_ARRAY: return OID_TIMESTAMPTZ_ARRAY;
     case P_KIND_TEXT_ARRAY: return OID_TEXT_ARRAY;
+    case P_KIND_UUID_ARRAY: return OID_UUID_ARRAY;
+    case P_KIND_JSONB_ARRAY: return OID_JSONB_ARRAY;
+    case P_KIND_NUMERIC_ARRAY: return OID_NUMERIC_ARRAY;
     case P_KIND_NULL:
     case P_KIND_TEXT: break;
     }
@@ -112,11 +115,56 @@ static void put_be64(struct buf *b, uint64_t v)
     buf_append(b, bytes, 8);
 }
 
+static bool element_null(const struct sql_param *p, size_t i)
+{
+    switch (p->kind) {
+    case P_KIND_TEXT_ARRAY:
+    case P_KIND_JSONB_ARRAY: return !str_present(p->texts[i]);
+    case P_KIND_NUM_ARRAY: return isnan(p->nums[i]);
+    case P_KIND_TIME_ARRAY: return p->ints[i] == TIME_NONE;
+    case P_KIND_NUMERIC_ARRAY: return !p->decimals[i].present;
+    default: return false;
+    }
+}
+
+static void put_element(struct buf *b, const struct sql_param *p, size_t i)
+{
+    unsigned char number[NUMERIC_MAX];
+    size_t n;
+    switch (p->kind) {
+    case P_KIND_TEXT_ARRAY:
+        put_be32(b, (uint32_t)p->texts[i].n);
+        buf_append(b, p->texts[i].p, p->texts[i].n);
+        break;
+    case P_KIND_JSONB_ARRAY:
+        put_be32(b, (uint32_t)p->texts[i].n + 1);
+        buf_char(b, 1); /* the version of the format */
+        buf_append(b, p->texts[i].p, p->texts[i].n);
+        break;
+    case P_KIND_UUID_ARRAY:
+        put_be32(b, sizeof p->uuids[i].bytes);
+        buf_append(b, p->uuids[i].bytes, sizeof p->uuids[i].bytes);
+        break;
+    case P_KIND_NUMERIC_ARRAY:
+        n = numeric_encode(p->decimals[i].unscaled, p->decimals[i].scale, number);
+        put_be32(b, (uint32_t)n);
+        buf_append(b, number, n);
+        break;
+    default:
+        put_be32(b, 8);
+        put_be64(b, p->kind == P_KIND_NUM_ARRAY    ? double_bits(p->nums[i])
+                    : p->kind == P_KIND_TIME_ARRAY ? (uint64_t)time_to_pg(p->ints[i])
+                                                   : (uint64_t)p->ints[i]);
+    }
+}
+
 /* array_recv: dimensions, has-null flag, element type, then size and lower bound, then the elements. */
 static void put_array(struct buf *b, const struct sql_param *p)
 {
-    static const Oid elements[] = {[P_KIND_INT_ARRAY] = OID_INT8, [P_KIND_NUM_ARRAY] = OID_FLOAT8,
-                                   [P_KIND_TIME_ARRAY] = OID_TIMESTAMPTZ, [P_KIND_TEXT_ARRAY] = OID_TEXT};
+    static const Oid elements[] = {[P_KIND_INT_ARRAY] = OID_INT8,         [P_KIND_NUM_ARRAY] = OID_FLOAT8,
+                                   [P_KIND_TIME_ARRAY] = OID_TIMESTAMPTZ, [P_KIND_TEXT_ARRAY] = OID_TEXT,
+                                   [P_KIND_UUID_ARRAY] = OID_UUID,        [P_KIND_JSONB_ARRAY] = OID_JSONB,
+                                   [P_KIND_NUMERIC_ARRAY] = OID_NUMERIC};
     put_be32(b, p->n > 0 ? 1 : 0);
     put_be32(b, 1); /* there may be nulls; the server checks each anyway */
     put_be32(b, elements[p->kind]);
@@ -124,21 +172,8 @@ static void put_array(struct buf *b, const struct sql_param *p)
     put_be32(b, (uint32_t)p->n);
     put_be32(b, 1);
     for (size_t i = 0; i < p->n; i++) {
-        bool null = p->kind == P_KIND_TEXT_ARRAY   ? !str_present(p->texts[i])
-                    : p->kind == P_KIND_NUM_ARRAY  ? isnan(p->nums[i])
-                    : p->kind == P_KIND_TIME_ARRAY ? p->ints[i] == TIME_NONE
-                                                   : false;
-        if (null) {
-            put_be32(b, UINT32_MAX);
-        } else if (p->kind == P_KIND_TEXT_ARRAY) {
-            put_be32(b, (uint32_t)p->texts[i].n);
-            buf_append(b, p->texts[i].p, p->texts[i].n);
-        } else {
-            put_be32(b, 8);
-            put_be64(b, p->kind == P_KIND_NUM_ARRAY    ? double_bits(p->nums[i])
-                        : p->kind == P_KIND_TIME_ARRAY ? (uint64_t)time_to_pg(p->ints[i])
-                                                       : (uint64_t)p->ints[i]);
-        }
+        if (element_null(p, i)) put_be32(b, UINT32_MAX);
+        else put_element(b, p, i);
     }
 }
 
@@ -233,6 +268,23 @@ static enum meros_code take_result(struct store_conn *c, const struct sql *s, PG
     return MEROS_OK;
 }
 
+/* The parameters of a statement as the server takes them; values point into e. */
+static enum meros_code encode_all(struct store_conn *c, struct prepared *p, struct encoded *e, const struct sql_param *params,
+                                  size_t n, const char **values, struct meros_err *err)
+{
+    enum meros_code rc = MEROS_OK;
+    for (size_t i = 0; i < n && rc == MEROS_OK; i++) {
+        if (p->types[i] != declared_type(&params[i]) && !is_null(&params[i]) &&
+            params[i].kind != P_KIND_TEXT && !p->described)
+            rc = describe(c, p, err);
+        if (rc == MEROS_OK) rc = encode(e, i, &params[i], p->types[i], p->sql->name, err);
+    }
+    if (rc == MEROS_OK && e->bytes.failed)
+        rc = err_set(err, MEROS_TOO_LARGE, "A value is larger than the database takes.");
+    for (size_t i = 0; i < n && rc == MEROS_OK; i++) values[i] = e->null[i] ? NULL : e->bytes.data + e->at[i];
+    return rc;
+}
+
 enum meros_code sql_run(struct store_conn *c, const struct sql *s, struct rows *out, struct meros_err *err,
                         const struct sql_param *params, size_t n)
 {
@@ -247,20 +299,98 @@ enum meros_code sql_run(struct store_conn *c, const struct sql *s, struct rows *
     struct encoded e;
     buf_init(&e.bytes, (size_t)1 << 30);
     const char *values[SQL_PARAMS_MAX];
-    for (size_t i = 0; i < n && rc == MEROS_OK; i++) {
-        if (p->types[i] != declared_type(&params[i]) && !is_null(&params[i]) &&
-            params[i].kind != P_KIND_TEXT && !p->described)
-            rc = describe(c, p, err);
-        if (rc == MEROS_OK) rc = encode(&e, i, &params[i], p->types[i], s->name, err);
-    }
-    if (rc == MEROS_OK && e.bytes.failed)
-        rc = err_set(err, MEROS_TOO_LARGE, "A value is larger than the database takes.");
+    rc = encode_all(c, p, &e, params, n, values, err);
     if (rc == MEROS_OK) {
-        for (size_t i = 0; i < n; i++) values[i] = e.null[i] ? NULL : e.bytes.data + e.at[i];
         PGresult *r = PQexecPrepared(c->pg, s->name, (int)n, values, e.lengths, e.formats, 1);
         rc = take_result(c, s, r, out, err);
     }
     buf_done(&e.bytes);
+    return rc;
+}
+
+/* --- pipelines. The server's answers to what is pipelined here are short; libpq reads them while it writes, so that
+ * neither side waits for the other with full buffers. */
+const struct sql SQL_BEGIN = {"pipeline_begin", "begin", SQL_NOTHING};
+const struct sql SQL_COMMIT = {"pipeline_commit", "commit", SQL_NOTHING};
+
+/* Out of the pipeline after something of libpq itself failed: the connection cannot be trusted to be in step any more. */
+static enum meros_code pipeline_lost(struct store_conn *c, const char *what, struct meros_err *err)
+{
+    enum meros_code rc = conn_fail(c, NULL, what, err);
+    c->broken = true;
+    return rc;
+}
+
+enum meros_code sql_pipeline_send(struct store_conn *c, const struct sql_step *steps, size_t n, struct meros_err *err)
+{
+    struct prepared *p[SQL_STEPS_MAX];
+    assert(n > 0 && n <= SQL_STEPS_MAX);
+    enum meros_code rc = conn_ready(c, err);
+    for (size_t i = 0; i < n; i++)
+        if (steps[i].out != NULL) *steps[i].out = (struct rows){0};
+    /* Preparing and asking for types are round trips of their own, so they come before; only the first time. */
+    for (size_t i = 0; i < n && rc == MEROS_OK; i++) {
+        assert(steps[i].n <= SQL_PARAMS_MAX && (steps[i].out != NULL || steps[i].sql->expect == SQL_NOTHING));
+        rc = prepare(c, steps[i].sql, steps[i].params, steps[i].n, &p[i], err);
+        for (size_t k = 0; k < steps[i].n && rc == MEROS_OK; k++) {
+            const struct sql_param *param = &steps[i].params[k];
+            if (p[i]->types[k] != declared_type(param) && !is_null(param) && param->kind != P_KIND_TEXT && !p[i]->described)
+                rc = describe(c, p[i], err);
+        }
+    }
+    if (rc != MEROS_OK) return rc;
+
+    struct encoded e;
+    const char *values[SQL_PARAMS_MAX];
+    size_t sent = 0;
+    buf_init(&e.bytes, (size_t)1 << 30);
+    if (PQenterPipelineMode(c->pg) != 1) rc = pipeline_lost(c, steps[0].sql->name, err);
+    for (; sent < n && rc == MEROS_OK; sent++) {
+        const struct sql_step *s = &steps[sent];
+        buf_clear(&e.bytes);
+        rc = encode_all(c, p[sent], &e, s->params, s->n, values, err);
+        if (rc == MEROS_OK && PQsendQueryPrepared(c->pg, s->sql->name, (int)s->n, values, e.lengths, e.formats, 1) != 1)
+            rc = pipeline_lost(c, s->sql->name, err);
+    }
+    buf_done(&e.bytes);
+    if (rc == MEROS_OK && PQpipelineSync(c->pg) != 1) rc = pipeline_lost(c, steps[0].sql->name, err);
+    /* A value that could not be encoded in the middle: what was sent runs no further than the connection lives. */
+    if (rc != MEROS_OK && PQpipelineStatus(c->pg) != PQ_PIPELINE_OFF) c->broken = true;
+    c->in_pipeline = rc == MEROS_OK;
+    return rc;
+}
+
+enum meros_code sql_pipeline_wait(struct store_conn *c, const struct sql_step *steps, size_t n, struct meros_err *err)
+{
+    enum meros_code rc = MEROS_OK;
+    assert(c->in_pipeline);
+    c->in_pipeline = false;
+    for (size_t i = 0; i < n; i++) {
+        PGresult *r = PQgetResult(c->pg);
+        if (r == NULL) { /* the connection died */
+            if (rc == MEROS_OK) rc = pipeline_lost(c, steps[i].sql->name, err);
+            break;
+        }
+        if (rc != MEROS_OK) PQclear(r); /* PGRES_PIPELINE_ABORTED */
+        else rc = take_result(c, steps[i].sql, r, steps[i].out, err);
+        if (c->broken) break;
+        r = PQgetResult(c->pg); /* NULL separates the statements */
+        if (r == NULL) continue;
+        PQclear(r);
+        rc = pipeline_lost(c, steps[i].sql->name, err);
+        break;
+    }
+    if (!c->broken) {
+        PGresult *r = PQgetResult(c->pg);
+        bool synced = PQresultStatus(r) == PGRES_PIPELINE_SYNC;
+        PQclear(r);
+        if (!synced || PQexitPipelineMode(c->pg) != 1) {
+            enum meros_code lost = pipeline_lost(c, steps[0].sql->name, rc == MEROS_OK ? err : NULL);
+            if (rc == MEROS_OK) rc = lost;
+        }
+    }
+    for (size_t i = 0; i < n && rc != MEROS_OK; i++)
+        if (steps[i].out != NULL) rows_done(steps[i].out);
     return rc;
 }
 

@@ -21,8 +21,10 @@
 #ifndef MEROS_STORE_PRIV_H
 #define MEROS_STORE_PRIV_H
 
+#include "meros/base/crypto.h"
 #include "meros/base/err.h"
 #include "meros/base/str.h"
+#include "meros/domain/decimal.h"
 #include "meros/store/store.h"
 
 enum sql_expect { SQL_NOTHING, SQL_ROW, SQL_ROW_OR_NONE, SQL_ROWS };
@@ -44,7 +46,10 @@ struct sql_param {
         P_KIND_INT_ARRAY,
         P_KIND_NUM_ARRAY,
         P_KIND_TIME_ARRAY,
-        P_KIND_TEXT_ARRAY
+        P_KIND_TEXT_ARRAY,
+        P_KIND_UUID_ARRAY,
+        P_KIND_JSONB_ARRAY,
+        P_KIND_NUMERIC_ARRAY
     } kind;
     struct str text;         /* TEXT (also jsonb, numeric, uuid as text), BYTES; absent is null */
     int64_t i;               /* INT (bigint), BOOL, TIME (timestamptz; TIME_NONE is null) */
@@ -52,7 +57,9 @@ struct sql_param {
     const int64_t *ints;     /* INT_ARRAY (bigint[]), TIME_ARRAY (timestamptz[], TIME_NONE is null) */
     const double *nums;      /* NUM_ARRAY (float8[], NaN is null) */
     const struct str
-        *texts; /* TEXT_ARRAY (text[], STR_NONE is null; write $1::jsonb[] or ::numeric[] for others) */
+        *texts; /* TEXT_ARRAY (text[], STR_NONE is null; write $1::jsonb[] or ::numeric[] for others), JSONB_ARRAY */
+    const struct crypto_hash128 *uuids; /* UUID_ARRAY */
+    const struct decimal *decimals;     /* NUMERIC_ARRAY (absent is null) */
     size_t n;
 };
 #define P_NULL          ((struct sql_param){.kind = P_KIND_NULL})
@@ -67,6 +74,9 @@ struct sql_param {
 #define P_NUMS(p, len)  ((struct sql_param){.kind = P_KIND_NUM_ARRAY, .nums = (p), .n = (len)})
 #define P_TIMES(p, len) ((struct sql_param){.kind = P_KIND_TIME_ARRAY, .ints = (p), .n = (len)})
 #define P_TEXTS(p, len) ((struct sql_param){.kind = P_KIND_TEXT_ARRAY, .texts = (p), .n = (len)})
+#define P_UUIDS(p, len) ((struct sql_param){.kind = P_KIND_UUID_ARRAY, .uuids = (p), .n = (len)})
+#define P_JSONBS(p, len) ((struct sql_param){.kind = P_KIND_JSONB_ARRAY, .texts = (p), .n = (len)})
+#define P_NUMERICS(p, len) ((struct sql_param){.kind = P_KIND_NUMERIC_ARRAY, .decimals = (p), .n = (len)})
 
 /* A result, in binary format; rows_done() frees it (also an empty one, also twice). */
 struct rows {
@@ -82,6 +92,22 @@ enum meros_code sql_run(struct store_conn *c, const struct sql *s, struct rows *
     sql_run(c, s, out, err, (const struct sql_param[]){__VA_ARGS__},                                         \
             sizeof((const struct sql_param[]){__VA_ARGS__}) / sizeof(struct sql_param))
 #define sql_exec0(c, s, out, err) sql_run(c, s, out, err, NULL, 0)
+
+/* Several statements sent together and answered together: one round trip. The first that fails ends the pipeline, and
+ * its error is the call's; those behind it have not run. A transaction may begin and end in it (SQL_BEGIN, SQL_COMMIT);
+ * after a failure the caller rolls back. On failure every `out` is empty, else the caller frees them.
+ *
+ * sql_pipeline_send returns when all is on its way, sql_pipeline_wait takes the answers: between the two the thread may
+ * do other work, but not with this connection, and the wait must follow. Parameters are needed until the send returns. */
+struct sql_step {
+    const struct sql *sql;
+    const struct sql_param *params;
+    size_t n;
+    struct rows *out; /* NULL with SQL_NOTHING */
+};
+extern const struct sql SQL_BEGIN, SQL_COMMIT;
+enum meros_code sql_pipeline_send(struct store_conn *c, const struct sql_step *steps, size_t n, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code sql_pipeline_wait(struct store_conn *c, const struct sql_step *steps, size_t n, struct meros_err *err) MEROS_MUSTCHECK;
 
 /* Cells. Types must match what the statement selects: int reads int2/int4/int8, num float4/float8 (cast
  * numeric to float8 in SQL) and ints, time timestamptz, text text/varchar/jsonb/uuid-as-text, bytes bytea,

@@ -50,7 +50,7 @@ enum ingest_verdict {
 };
 struct ingest_result {
     enum ingest_verdict verdict;
-    char detail[160]; /* of a rejected one */
+    const char *detail; /* of a rejected one: a sentence, constant text; else NULL */
 };
 
 /* How far a partition of a topic was read, stored in the transaction that lands what was read: what makes a broker's "at

@@ -1,4 +1,4 @@
-/* Rows of data that come in: customers, products, order lines, events. What fields each has, and what makes a row good.
+/* Rows of data that come in: customers, products, order lines, events, outcomes. What fields each has, and what makes a row good.
  *
  * A row arrives as cells, one a known field (absent ones are CELL_ABSENT). Decoding checks everything, so that what has
  * been decoded cannot fail in the database: ids, lengths, moments (not a day past now, not before 1900), numbers (finite,
@@ -9,12 +9,14 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "meros/base/buf.h"
+#include "meros/base/crypto.h"
 #include "meros/base/str.h"
 #include "meros/domain/decimal.h"
 #include "meros/domain/stats.h"
 #include "meros/domain/timetext.h"
 
-enum dataset_kind { DATASET_CUSTOMERS, DATASET_PRODUCTS, DATASET_ORDERS, DATASET_EVENTS, DATASET_COUNT };
+enum dataset_kind { DATASET_CUSTOMERS, DATASET_PRODUCTS, DATASET_ORDERS, DATASET_EVENTS, DATASET_OUTCOMES, DATASET_COUNT };
 
 enum customer_field { CUSTOMER_ID, CUSTOMER_CREATED_AT, CUSTOMER_EMAIL, CUSTOMER_NAME, CUSTOMER_PHONE };
 enum product_field { PRODUCT_ID, PRODUCT_NAME, PRODUCT_CATEGORY, PRODUCT_PRICE, PRODUCT_DESCRIPTION, PRODUCT_AVAILABLE };
@@ -24,6 +26,10 @@ enum order_field {
 enum event_field {
     EVENT_FIELD_ID, EVENT_FIELD_CUSTOMER_ID, EVENT_FIELD_TYPE, EVENT_FIELD_AT, EVENT_FIELD_PRODUCT_ID, EVENT_FIELD_VALUE,
     EVENT_FIELD_QUANTITY, EVENT_FIELD_PROPERTIES
+};
+enum outcome_field {
+    OUTCOME_FIELD_CAMPAIGN, OUTCOME_FIELD_CUSTOMER_ID, OUTCOME_FIELD_TYPE, OUTCOME_FIELD_VARIANT, OUTCOME_FIELD_VALUE,
+    OUTCOME_FIELD_AT, OUTCOME_FIELD_ID
 };
 enum { ROW_FIELDS_MAX = 8 };
 
@@ -116,6 +122,15 @@ bool customer_decode(const struct cell *cells, const struct row_rules *rules, st
 bool product_decode(const struct cell *cells, const struct row_rules *rules, struct product_row *out, struct row_fault *fault);
 bool order_decode(const struct cell *cells, const struct row_rules *rules, struct order_row *out, struct row_fault *fault);
 bool event_decode(const struct cell *cells, const struct row_rules *rules, struct event_row *out, struct row_fault *fault);
+bool outcome_decode(const struct cell *cells, const struct row_rules *rules, struct outcome_row *out, struct row_fault *fault);
+
+/* The identity of an event within its customer: its event_id, or its content where it has none; of an outcome the same
+ * with its campaign. Whatever way a row comes in, it has one identity. scratch: any buffer; failed afterwards if memory
+ * ran out, and the key is then worth nothing. */
+struct crypto_hash128 event_key(const struct event_row *r, struct buf *scratch);
+struct crypto_hash128 outcome_key(const struct outcome_row *r, struct buf *scratch);
+
+const char *outcome_type_name(enum outcome_type t);
 
 /* A moment that may be recorded: from 1900 to a day from now. */
 bool moment_plausible(int64_t t, int64_t now);

@@ -38,9 +38,13 @@ enum {
     HTTP_PUBLIC = 2,       /* no key needed; with scopes besides, http_principal() tells who sent a valid one */
     HTTP_BASIC_AUTH = 4,   /* also takes HTTP Basic with the key as user name */
     HTTP_BODY_OPTIONAL = 8, /* an empty body is allowed on a BUFFERED route */
+    HTTP_INLINE_LIGHT = 32, /* HTTP_INLINE for a small request: a body of up to HTTP_LIGHT_MAX that is not compressed, and no
+                               Idempotency-Key. Any other one runs on an I/O worker, `around` included; http_may_block() tells */
     HTTP_SLOW = 16         /* the handler may take as long as the client likes (exports, waiting): it gets a thread of a
                               second, growing pool, so that it keeps no I/O worker. STREAM routes are so by themselves */
 };
+
+enum { HTTP_LIGHT_MAX = 64 << 10 };
 
 enum http_param_kind {
     HTTP_PARAM_STR,   /* valid UTF-8 without control characters (or one tab alone), up to max bytes (0: 1024) */
@@ -130,6 +134,7 @@ enum http_method http_method_of(const struct http_request *req);
 struct str http_target(const struct http_request *req);                     /* raw path and query as sent */
 struct str http_path_param(const struct http_request *req, const char *name); /* decoded */
 struct str http_header(const struct http_request *req, const char *name);     /* STR_NONE if absent */
+bool http_may_block(const struct http_request *req); /* false on an HTTP thread */
 struct str http_body(const struct http_request *req);                        /* BUFFERED; NUL-terminated behind n */
 /* Query parameters by the route's descriptors; already validated. */
 bool http_query_given(const struct http_request *req, const char *name);

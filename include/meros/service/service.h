@@ -19,6 +19,7 @@ struct listener;      /* service/listener.c: NOTIFY and the health of the databa
 struct idempotency;   /* service/idempotency.c */
 struct sweeper;       /* service/sweeper.c: from changed customers to changed segments */
 struct rejections;    /* service/rejections.c: what was not taken */
+struct ingest;        /* service/ingest.c: the group commit of what comes in item by item */
 struct model_serving; /* service/serving.c: the published snapshot of active models and the live customer reader */
 
 /* Strings are never NULL; "" is none. Checked together by app/config.c. */
@@ -42,6 +43,8 @@ struct service_settings {
     int job_nice;                    /* how much lower their priority is, 0 to 19 */
     int rejudge_hours;               /* everybody is judged anew this often, for what time alone changes; 0: never */
     int job_retention_days;          /* ended jobs are kept this long */
+    size_t ingest_queue_items;       /* events and other items that may wait to be landed */
+    size_t ingest_queue_bytes;
     _Atomic bool metrics_public;     /* /metrics without a key; reloadable */
     struct kafka_settings kafka;
 };
@@ -57,6 +60,7 @@ struct service {
     struct rejections *rejections;
     struct model_serving *serving;
     struct sweeper *sweeper;
+    struct ingest *ingest;
     _Atomic bool up;       /* all of the above is there: the schema is current, keys are known, jobs run */
     _Atomic bool draining;
 };

@@ -48,6 +48,8 @@ enum meros_code import_orders(struct store_import *i, const struct order_row *ro
 /* half_life_days: of decayed activity (store/stats.h). Events without a moment get `now`. */
 enum meros_code import_events(struct store_import *i, const struct event_row *rows, size_t n, int64_t now,
                               double half_life_days, struct meros_err *err) MEROS_MUSTCHECK;
+/* Outcomes without a moment get `now`. */
+enum meros_code import_outcomes(struct store_import *i, const struct outcome_row *rows, size_t n, int64_t now, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code import_finish(struct store_import *i, struct import_counts *out, struct meros_err *err) MEROS_MUSTCHECK;
 void import_free(struct store_import *i); /* NULL is fine */
 
