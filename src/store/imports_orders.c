@@ -2,7 +2,7 @@
  *
  * A batch is grouped by order. An order that nobody knows yet, whose lines have one customer and nothing odd about them,
  * is written straight into orders and order_lines, the batch sorted by primary key: COPY into the target is what makes an
- * import fast. Everything else (an order that exists, lines scattered over the file, rejected rows between, several
+ * import fast (imports_orders_copy.c). Everything else (an order that exists, lines scattered over the file, rejected rows between, several
  * customers, equal line_ids) goes to the staging table with the place of each row in the file, and is merged set-wise at
  * the end:
  * A rejected row keeps its place even where nothing else is known of its order yet: how many came so is noted in a table
@@ -16,7 +16,7 @@
  * Joins to big tables are written as lateral look-ups: however stale the planner's statistics are, the cost follows the
  * rows of the import, not the table. */
 #include <stdlib.h>
-#include "imports_priv.h"
+#include "imports_orders_priv.h"
 #include "meros/base/crypto.h"
 #include "order_changes_priv.h"
 
@@ -41,19 +41,6 @@ static const struct sql FIND_ORDERS = {"orders_find",
 static const struct sql NUMBERS = {"orders_numbers", "select nextval('order_nos') from generate_series(1, $1)", SQL_ROWS};
 static const struct sql COPY_IDS = {"orders_copy_ids",
     "copy order_ids (order_id, order_no, customer_no) from stdin (format binary)", SQL_NOTHING};
-static const struct sql COPY_ORDERS = {"orders_copy",
-    "copy orders (customer_no, order_no, order_id, ordered_at, purchase, lines, units, revenue, gross_revenue, "
-    "returned_amount) from stdin (format binary)", SQL_NOTHING};
-static const struct sql COPY_LINES = {"orders_copy_lines",
-    "copy order_lines (customer_no, order_no, line_key, product_no, ordered_at, quantity, unit_price, amount, line_id) "
-    "from stdin (format binary)", SQL_NOTHING};
-static const struct sql COPY_CHANGES = {"orders_copy_changes",
-    "copy order_changes (" ORDER_CHANGES_COLUMNS ") from stdin (format binary)", SQL_NOTHING};
-static const struct sql COPY_PAIRS = {"orders_copy_pairs",
-    "copy pair_changes (" PAIR_CHANGES_COLUMNS ") from stdin (format binary)", SQL_NOTHING};
-static const struct sql COPY_STAGE = {"orders_copy_stage",
-    "copy order_stage (seq, order_id, order_no, fresh, holder_no, customer_no, line_key, line_id, product_no, ordered_at, "
-    "quantity, unit_price, amount, rejected) from stdin (format binary)", SQL_NOTHING};
 static const struct sql ANALYZE_STAGE = {"orders_analyze_stage", "analyze order_stage", SQL_NOTHING};
 static const struct sql ANALYZE_MERGE = {"orders_analyze_merge", "analyze order_merge", SQL_NOTHING};
 
@@ -124,30 +111,6 @@ enum meros_code import_orders_prepare(struct store_import *i, struct meros_err *
 }
 
 /* --- a batch */
-struct group { /* the rows of one order in a batch */
-    struct str order_id;
-    int64_t order_no, holder_no; /* holder: the customer who has it now */
-    size_t first, rows, good;    /* first: index of its first row; linked through line.next */
-    int64_t gap;                 /* rejected rows of earlier batches, before anything was known of the order */
-    size_t last;
-    bool known, fresh; /* fresh: made by this import */
-    bool staged;
-};
-struct line {
-    const struct order_row *row;
-    size_t next; /* of the same group; SIZE_MAX at the end */
-    size_t group;
-    int64_t customer_no, product_no; /* 0: none */
-    int64_t line_key; /* of a line_id; 0: by position */
-};
-struct batch {
-    struct store_import *i;
-    struct line *lines;
-    struct group *groups;
-    struct idmap by_id;
-    size_t n, n_groups;
-};
-
 static enum meros_code no_memory(struct meros_err *err)
 {
     return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for a batch of order lines.");
@@ -162,7 +125,7 @@ static int64_t line_key_of(struct str line_id)
     return (int64_t)(v | 1ull << 63);
 }
 
-static enum meros_code group_rows(struct batch *b, const struct order_row *rows, struct meros_err *err)
+static enum meros_code group_rows(struct order_batch *b, const struct order_row *rows, struct meros_err *err)
 {
     size_t g = SIZE_MAX;
     bool added;
@@ -172,10 +135,10 @@ static enum meros_code group_rows(struct batch *b, const struct order_row *rows,
             int64_t *at = idmap_put(&b->by_id, r->order_id, (int64_t)b->n_groups, &added);
             if (at == NULL) return no_memory(err);
             g = (size_t)*at;
-            if (added) b->groups[b->n_groups++] = (struct group){.order_id = r->order_id, .first = k, .last = k};
+            if (added) b->groups[b->n_groups++] = (struct order_group){.order_id = r->order_id, .first = k, .last = k};
         }
-        struct group *group = &b->groups[g];
-        b->lines[k] = (struct line){.row = r, .next = SIZE_MAX, .group = g};
+        struct order_group *group = &b->groups[g];
+        b->lines[k] = (struct batch_line){.row = r, .next = SIZE_MAX, .group = g};
         if (group->rows++ > 0) b->lines[group->last].next = k;
         group->last = k;
         group->good += !r->rejected;
@@ -185,7 +148,7 @@ static enum meros_code group_rows(struct batch *b, const struct order_row *rows,
 }
 
 /* Numbers of the customers and products of all rows. */
-static enum meros_code number_rows(struct batch *b, struct meros_err *err)
+static enum meros_code number_rows(struct order_batch *b, struct meros_err *err)
 {
     struct store_import *i = b->i;
     struct str *ids = arena_array(&i->batch, b->n, sizeof *ids);
@@ -195,7 +158,7 @@ static enum meros_code number_rows(struct batch *b, struct meros_err *err)
     for (size_t k = 0; k < b->n; k++) ids[k] = b->lines[k].row->product_id;
     TRY(import_resolve(i, &i->products, ids, b->n, err));
     for (size_t k = 0; k < b->n; k++) {
-        struct line *l = &b->lines[k];
+        struct batch_line *l = &b->lines[k];
         if (l->row->rejected) continue;
         bool same = k > 0 && str_eq(l->row->customer_id, l[-1].row->customer_id);
         l->customer_no = same ? l[-1].customer_no : *idmap_get(&i->customers, l->row->customer_id);
@@ -205,7 +168,7 @@ static enum meros_code number_rows(struct batch *b, struct meros_err *err)
 }
 
 /* Finds the orders that exist. */
-static enum meros_code find_orders(struct batch *b, struct meros_err *err)
+static enum meros_code find_orders(struct order_batch *b, struct meros_err *err)
 {
     struct str *ids = arena_array(&b->i->batch, b->n_groups, sizeof *ids);
     struct rows r;
@@ -215,7 +178,7 @@ static enum meros_code find_orders(struct batch *b, struct meros_err *err)
     for (size_t k = 0; k < r.n; k++) {
         int64_t *at = idmap_get(&b->by_id, rows_text(&r, k, 0));
         if (at == NULL) continue;
-        struct group *g = &b->groups[*at];
+        struct order_group *g = &b->groups[*at];
         g->known = true;
         g->order_no = rows_int(&r, k, 1);
         g->holder_no = rows_int(&r, k, 2);
@@ -226,7 +189,7 @@ static enum meros_code find_orders(struct batch *b, struct meros_err *err)
 }
 
 /* Notes the places of rejected rows of orders that nothing else is known of, and finds those noted before. */
-static enum meros_code find_gaps(struct batch *b, struct meros_err *err)
+static enum meros_code find_gaps(struct order_batch *b, struct meros_err *err)
 {
     struct str *ids = arena_array(&b->i->batch, b->n_groups, sizeof *ids);
     struct copy_in k;
@@ -250,7 +213,7 @@ static enum meros_code find_gaps(struct batch *b, struct meros_err *err)
     if (none == 0) return MEROS_OK;
     TRY(copy_in_begin(&k, b->i->c, &COPY_GAPS, err));
     for (size_t g = 0; g < b->n_groups; g++) {
-        const struct group *group = &b->groups[g];
+        const struct order_group *group = &b->groups[g];
         if (group->known || group->good > 0) continue;
         enum meros_code rc = copy_in_row(&k, 2, err);
         if (rc != MEROS_OK) {
@@ -266,11 +229,11 @@ static enum meros_code find_gaps(struct batch *b, struct meros_err *err)
 }
 
 /* Whether the lines of a new order can be written as they stand. */
-static bool straight(const struct batch *b, const struct group *g)
+static bool straight(const struct order_batch *b, const struct order_group *g)
 {
     if (g->known || g->gap > 0 || g->good != g->rows) return false;
     for (size_t k = g->first; k != SIZE_MAX; k = b->lines[k].next) {
-        const struct line *l = &b->lines[k];
+        const struct batch_line *l = &b->lines[k];
         if (l->customer_no != g->holder_no) return false;
         if (l->line_key == 0) continue;
         if (g->rows > 1000) return false; /* looking for equal line_ids pair by pair would take too long */
@@ -281,7 +244,7 @@ static bool straight(const struct batch *b, const struct group *g)
 }
 
 /* Makes the orders that are new and have a good row, and decides which way each group goes. */
-static enum meros_code make_orders(struct batch *b, struct meros_err *err)
+static enum meros_code make_orders(struct order_batch *b, struct meros_err *err)
 {
     struct copy_in k;
     struct rows numbers;
@@ -291,7 +254,7 @@ static enum meros_code make_orders(struct batch *b, struct meros_err *err)
     if (n > 0) {
         TRY(sql_exec(b->i->c, &NUMBERS, &numbers, err, P_INT((int64_t)n)));
         for (size_t g = 0; g < b->n_groups; g++) {
-            struct group *group = &b->groups[g];
+            struct order_group *group = &b->groups[g];
             if (group->known || group->good == 0) continue;
             size_t at = group->first;
             while (b->lines[at].row->rejected) at = b->lines[at].next;
@@ -301,7 +264,7 @@ static enum meros_code make_orders(struct batch *b, struct meros_err *err)
         rows_done(&numbers);
         TRY(copy_in_begin(&k, b->i->c, &COPY_IDS, err));
         for (size_t g = 0; g < b->n_groups; g++) {
-            const struct group *group = &b->groups[g];
+            const struct order_group *group = &b->groups[g];
             if (group->known || group->good == 0) continue;
             enum meros_code rc = copy_in_row(&k, 3, err);
             if (rc != MEROS_OK) {
@@ -315,259 +278,16 @@ static enum meros_code make_orders(struct batch *b, struct meros_err *err)
         TRY(copy_in_end(&k, &made, err));
     }
     for (size_t g = 0; g < b->n_groups; g++) {
-        struct group *group = &b->groups[g];
+        struct order_group *group = &b->groups[g];
         group->staged = !straight(b, group);
         if (!group->known && group->good > 0) group->fresh = true;
     }
     return MEROS_OK;
 }
 
-/* Millionths, summed in 128 bits. */
-static __int128 millionths(struct decimal d)
-{
-    static const int64_t up[] = {1000000, 100000, 10000, 1000, 100, 10, 1};
-    return (__int128)d.unscaled * up[d.scale];
-}
-
-struct sums {
-    int64_t ordered_at, lines;
-    __int128 units, gross, returned;
-    bool purchase;
-};
-
-/* False when a sum does not fit into what COPY sends: the database then adds up. */
-static bool sum_group(const struct batch *b, const struct group *g, struct sums *s)
-{
-    const __int128 fits = INT64_MAX;
-    bool quantities = false;
-    *s = (struct sums){.ordered_at = INT64_MAX};
-    for (size_t k = g->first; k != SIZE_MAX; k = b->lines[k].next) {
-        const struct order_row *r = b->lines[k].row;
-        if (r->ordered_at < s->ordered_at) s->ordered_at = r->ordered_at;
-        quantities |= r->quantity.present;
-        if (decimal_sign(r->quantity) > 0) {
-            s->lines++;
-            s->units += millionths(r->quantity);
-        }
-        if (r->amount.unscaled > 0) s->gross += millionths(r->amount);
-        else s->returned -= millionths(r->amount);
-    }
-    s->purchase = quantities ? s->lines > 0 : s->gross > s->returned;
-    return s->units < fits && s->gross < fits && s->returned < fits;
-}
-
-struct sorted { /* a straight order in the order of the primary key */
-    int64_t customer_no, order_no;
-    const struct group *g;
-};
-
-static int by_key(const void *a, const void *b)
-{
-    const struct sorted *x = a, *y = b;
-    if (x->customer_no != y->customer_no) return x->customer_no < y->customer_no ? -1 : 1;
-    return (x->order_no > y->order_no) - (x->order_no < y->order_no);
-}
-
-static void put_decimal(struct copy_in *k, struct decimal d)
-{
-    if (d.present) copy_in_numeric(k, d.unscaled, d.scale);
-    else copy_in_null(k);
-}
-
-static void put_millionths(struct copy_in *k, __int128 v)
-{
-    int scale = 6;
-    for (; scale > 0 && v % 10 == 0; scale--) v /= 10;
-    copy_in_numeric(k, (int64_t)v, scale);
-}
-
-static void put_number(struct copy_in *k, int64_t no)
-{
-    if (no != 0) copy_in_int8(k, no);
-    else copy_in_null(k);
-}
-
-static enum meros_code copy_lines(struct batch *b, const struct sorted *order, size_t n, struct meros_err *err)
-{
-    struct copy_in k;
-    int64_t written;
-    enum meros_code rc;
-    TRY(copy_in_begin(&k, b->i->c, &COPY_LINES, err));
-    for (size_t j = 0; j < n; j++) {
-        int64_t position = 0;
-        for (size_t at = order[j].g->first; at != SIZE_MAX; at = b->lines[at].next) {
-            const struct line *l = &b->lines[at];
-            position++;
-            if ((rc = copy_in_row(&k, 9, err)) != MEROS_OK) {
-                copy_in_abort(&k);
-                return rc;
-            }
-            copy_in_int8(&k, order[j].customer_no);
-            copy_in_int8(&k, order[j].order_no);
-            copy_in_int8(&k, l->line_key != 0 ? l->line_key : position);
-            put_number(&k, l->product_no);
-            copy_in_time(&k, l->row->ordered_at);
-            put_decimal(&k, l->row->quantity);
-            put_decimal(&k, l->row->unit_price);
-            put_decimal(&k, l->row->amount);
-            copy_in_text(&k, l->row->line_id);
-        }
-    }
-    TRY(copy_in_end(&k, &written, err));
-    b->i->counts.inserted += written;
-    return MEROS_OK;
-}
-
-static enum meros_code copy_orders(struct batch *b, const struct sorted *order, size_t n, struct meros_err *err)
-{
-    struct copy_in k;
-    struct sums s;
-    int64_t written;
-    enum meros_code rc;
-    TRY(copy_in_begin(&k, b->i->c, &COPY_ORDERS, err));
-    for (size_t j = 0; j < n; j++) {
-        if ((rc = copy_in_row(&k, 10, err)) != MEROS_OK) {
-            copy_in_abort(&k);
-            return rc;
-        }
-        (void)sum_group(b, order[j].g, &s);
-        copy_in_int8(&k, order[j].customer_no);
-        copy_in_int8(&k, order[j].order_no);
-        copy_in_text(&k, order[j].g->order_id);
-        copy_in_time(&k, s.ordered_at);
-        copy_in_bool(&k, s.purchase);
-        copy_in_int8(&k, s.lines);
-        put_millionths(&k, s.units);
-        put_millionths(&k, s.gross - s.returned);
-        put_millionths(&k, s.gross);
-        put_millionths(&k, s.returned);
-    }
-    TRY(copy_in_end(&k, &written, err));
-    return MEROS_OK;
-}
-
-/* What new orders add to the statistics of their customers. */
-static enum meros_code copy_changes(struct batch *b, const struct sorted *order, size_t n, struct meros_err *err)
-{
-    struct copy_in k;
-    struct sums s;
-    int64_t written;
-    enum meros_code rc;
-    TRY(copy_in_begin(&k, b->i->c, &COPY_CHANGES, err));
-    for (size_t j = 0; j < n; j++) {
-        if ((rc = copy_in_row(&k, 10, err)) != MEROS_OK) {
-            copy_in_abort(&k);
-            return rc;
-        }
-        (void)sum_group(b, order[j].g, &s);
-        copy_in_int8(&k, order[j].customer_no);
-        copy_in_int4(&k, s.purchase);
-        copy_in_int4(&k, !s.purchase);
-        copy_in_int8(&k, s.lines);
-        put_millionths(&k, s.units);
-        put_millionths(&k, s.gross - s.returned);
-        put_millionths(&k, s.gross);
-        put_millionths(&k, s.returned);
-        copy_in_time(&k, s.ordered_at);
-        copy_in_bool(&k, false);
-    }
-    return copy_in_end(&k, &written, err);
-}
-
-static enum meros_code copy_pairs(struct batch *b, const struct sorted *order, size_t n, struct meros_err *err)
-{
-    struct copy_in k;
-    int64_t written;
-    enum meros_code rc;
-    TRY(copy_in_begin(&k, b->i->c, &COPY_PAIRS, err));
-    for (size_t j = 0; j < n; j++) {
-        for (size_t at = order[j].g->first; at != SIZE_MAX; at = b->lines[at].next) {
-            const struct line *l = &b->lines[at];
-            if (l->product_no == 0 || decimal_sign(l->row->quantity) <= 0) continue;
-            if ((rc = copy_in_row(&k, 3, err)) != MEROS_OK) {
-                copy_in_abort(&k);
-                return rc;
-            }
-            copy_in_int8(&k, order[j].customer_no);
-            copy_in_int8(&k, l->product_no);
-            copy_in_int8(&k, 1);
-        }
-    }
-    return copy_in_end(&k, &written, err);
-}
-
-static enum meros_code write_straight(struct batch *b, struct meros_err *err)
-{
-    struct sorted *order = arena_array(&b->i->batch, b->n_groups + 1, sizeof *order);
-    struct sums s;
-    size_t n = 0;
-    if (order == NULL) return no_memory(err);
-    for (size_t g = 0; g < b->n_groups; g++) {
-        struct group *group = &b->groups[g];
-        if (group->staged) continue;
-        if (!sum_group(b, group, &s)) group->staged = true;
-        else order[n++] = (struct sorted){group->holder_no, group->order_no, group};
-    }
-    if (n == 0) return MEROS_OK;
-    qsort(order, n, sizeof *order, by_key);
-    TRY(copy_lines(b, order, n, err));
-    TRY(copy_orders(b, order, n, err));
-    TRY(copy_changes(b, order, n, err));
-    return copy_pairs(b, order, n, err);
-}
-
-/* A row for the stage; line NULL: a rejected one of an earlier batch, before all others. */
-static enum meros_code stage_row(struct copy_in *k, const struct group *g, const struct line *line, int64_t seq, struct meros_err *err)
-{
-    static const struct order_row gone = {.ordered_at = TIME_NONE, .rejected = true};
-    static const struct line gap = {.row = &gone};
-    const struct line *l = line != NULL ? line : &gap;
-    TRY(copy_in_row(k, 14, err));
-    copy_in_int8(k, line != NULL ? seq : -1);
-    copy_in_text(k, g->order_id);
-    copy_in_int8(k, g->order_no);
-    copy_in_bool(k, g->fresh);
-    copy_in_int8(k, g->holder_no);
-    put_number(k, l->customer_no);
-    put_number(k, l->line_key);
-    copy_in_text(k, l->row->line_id);
-    put_number(k, l->product_no);
-    copy_in_time(k, l->row->rejected ? TIME_NONE : l->row->ordered_at);
-    put_decimal(k, l->row->quantity);
-    put_decimal(k, l->row->unit_price);
-    put_decimal(k, l->row->amount);
-    copy_in_bool(k, l->row->rejected);
-    return MEROS_OK;
-}
-
-static enum meros_code write_stage(struct batch *b, struct meros_err *err)
-{
-    struct copy_in k;
-    int64_t written;
-    size_t n = 0;
-    enum meros_code rc = MEROS_OK;
-    for (size_t g = 0; g < b->n_groups; g++) n += b->groups[g].staged && b->groups[g].order_no != 0;
-    if (n == 0) return MEROS_OK;
-    TRY(copy_in_begin(&k, b->i->c, &COPY_STAGE, err));
-    for (size_t g = 0; g < b->n_groups && rc == MEROS_OK; g++)
-        for (int64_t j = 0; j < b->groups[g].gap && rc == MEROS_OK; j++) rc = stage_row(&k, &b->groups[g], NULL, 0, err);
-    for (size_t at = 0; at < b->n && rc == MEROS_OK; at++) {
-        const struct group *g = &b->groups[b->lines[at].group];
-        if (!g->staged || g->order_no == 0) continue; /* an unknown order of rejected rows alone leaves but a gap */
-        rc = stage_row(&k, g, &b->lines[at], b->i->sequence + (int64_t)at, err);
-    }
-    if (rc != MEROS_OK) {
-        copy_in_abort(&k);
-        return rc;
-    }
-    TRY(copy_in_end(&k, &written, err));
-    b->i->staged += written;
-    return MEROS_OK;
-}
-
 enum meros_code import_orders(struct store_import *i, const struct order_row *rows, size_t n, struct meros_err *err)
 {
-    struct batch b = {.i = i, .n = n};
+    struct order_batch b = {.i = i, .n = n};
     enum meros_code rc = MEROS_OK;
     if (n == 0) return MEROS_OK;
     idmap_init(&b.by_id, true);
@@ -579,8 +299,8 @@ enum meros_code import_orders(struct store_import *i, const struct order_row *ro
     if (rc == MEROS_OK) rc = find_orders(&b, err);
     if (rc == MEROS_OK) rc = find_gaps(&b, err);
     if (rc == MEROS_OK) rc = make_orders(&b, err);
-    if (rc == MEROS_OK) rc = write_straight(&b, err);
-    if (rc == MEROS_OK) rc = write_stage(&b, err);
+    if (rc == MEROS_OK) rc = order_batch_straight(&b, err);
+    if (rc == MEROS_OK) rc = order_batch_stage(&b, err);
     i->sequence += (int64_t)n;
     idmap_done(&b.by_id);
     arena_done(&i->batch);

@@ -243,14 +243,14 @@ static const struct sql MAKE_ORDERS = {"bulk_changes_make_orders",
     "units numeric, revenue numeric, gross_revenue numeric, returned_amount numeric, ordered_at timestamptz, went boolean) "
     "on commit delete rows", SQL_NOTHING};
 static const struct sql MAKE_PAIRS = {"bulk_changes_make_pairs",
-    "create temp table if not exists pair_changes (customer_no bigint, product_no bigint, lines bigint) on commit delete rows",
+    "create temp table if not exists pair_changes (customer_no bigint, product_no bigint, lines integer) on commit delete rows",
     SQL_NOTHING};
 static const struct sql ANALYZE_REFS = {"bulk_changes_analyze_refs", "analyze changed_orders", SQL_NOTHING};
 static const struct sql ANALYZE_CHANGES = {"bulk_changes_analyze", "analyze order_changes, pair_changes", SQL_NOTHING};
 static const struct sql NOTE_OLD_PAIRS = {"bulk_changes_old_pairs",
-    "insert into pair_changes (" PAIR_CHANGES_COLUMNS ") " BOUGHT_IN("holder_no", "-count(*)", "changed_orders"), SQL_NOTHING};
+    "insert into pair_changes (" PAIR_CHANGES_COLUMNS ") " BOUGHT_IN("holder_no", "-count(*)::integer", "changed_orders"), SQL_NOTHING};
 static const struct sql NOTE_NEW_PAIRS = {"bulk_changes_new_pairs",
-    "insert into pair_changes (" PAIR_CHANGES_COLUMNS ") " BOUGHT_IN("owner_no", "count(*)", "changed_orders"), SQL_NOTHING};
+    "insert into pair_changes (" PAIR_CHANGES_COLUMNS ") " BOUGHT_IN("owner_no", "count(*)::integer", "changed_orders"), SQL_NOTHING};
 static const struct sql NOTE_ORDERS = {"bulk_changes_orders",
     "with ref as (select order_no, order_id, holder_no, owner_no from changed_orders), " CHANGED_ORDERS
     "insert into order_changes (" ORDER_CHANGES_COLUMNS ") select " ORDER_CHANGES_COLUMNS " from change", SQL_NOTHING};
@@ -259,7 +259,7 @@ static const struct sql NOTE_ORDERS = {"bulk_changes_orders",
 static const struct sql APPLY = {"bulk_changes_apply",
     "with pair as materialized ("
     "  select customer_no, product_no, d.lines, p.lines as had from ("
-    "    select customer_no, product_no, sum(lines)::bigint as lines from pair_changes "
+    "    select customer_no, product_no, sum(lines) as lines from pair_changes "
     "    group by customer_no, product_no having sum(lines) <> 0) d left join customer_products p using (customer_no, product_no)), "
     "made as ("
     "  insert into customer_products (customer_no, product_no, lines) "

@@ -1,9 +1,10 @@
 /* What is known about one customer in numbers: the input of every feature.
  *
  * The same struct is filled in two ways, and a property test holds them equal: from the tables that each transaction
- * keeps exact (live: customer_event_stats by what each event adds, customer_stats made anew for the customers whose
- * orders changed), and by set-wise SQL over the raw rows before a moment (training as-of). Everything here is a sum, a
- * count, a minimum or a maximum, so the order of arrival does not matter.
+ * keeps exact by what it adds and takes away (live: customer_stats by the difference between each order's old row and its
+ * new one, customer_event_stats by each event), and by set-wise SQL over the raw rows before a moment (training as-of).
+ * Everything here is a sum, a count, a minimum or a maximum, so the order of arrival does not matter. Sums are exact
+ * (numeric), so what is taken away again leaves nothing behind.
  *
  * Orders: a *purchase* is an order with a line of positive quantity (or a positive total where it has no lines with
  * quantity); any other order is a *return*. Amounts are in the shop's currency. Times are microseconds; TIME_NONE: never. */
