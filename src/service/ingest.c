@@ -185,10 +185,6 @@ static enum meros_code refuse(enum ingest_source source, enum meros_code code, c
 static enum meros_code check(const struct ingest_request *r, struct meros_err *err)
 {
     if (r->n > INGEST_ITEMS_MAX) return err_set(err, MEROS_TOO_LARGE, "At most %d items may come in one request.", INGEST_ITEMS_MAX);
-    if (r->n_offsets > 0) return err_set(err, MEROS_NOT_IMPLEMENTED, "Offsets are not taken here.");
-    for (size_t i = 0; i < r->n; i++)
-        if (r->items[i].kind != INGEST_EVENT && r->items[i].kind != INGEST_OUTCOME)
-            return err_set(err, MEROS_NOT_IMPLEMENTED, "Only events and outcomes are taken here.");
     return MEROS_OK;
 }
 

@@ -22,25 +22,40 @@ struct pending {
     const char *offsets_group;
 };
 
+/* One item of the batch, whichever request it came with. */
+struct landing_item {
+    const struct ingest_item *item;
+    const struct crypto_hash128 *key;
+    struct ingest_result *result;
+};
+/* Some of the batch, landed in one transaction. */
+struct landing_part {
+    size_t from, to; /* of the batch's items */
+    bool last;       /* with it go the offsets */
+    bool plain;      /* one exchange lands it */
+    struct ingest_batch b;
+    struct ingest_result **event_results, **outcome_results; /* beside b.events and b.outcomes */
+    const struct ingest_item **event_items;
+};
+
 /* What the writer works with; its thread's alone. */
 struct landing {
     struct service *svc;
     struct store_conn *conn; /* NULL: none now */
     struct ingest_hints *hints;
     struct arena arena; /* of a batch */
-    /* the batch, in one row: where each event and outcome comes from */
     const struct pending *first; /* NULL: not made ready */
-    struct ingest_event *events;
-    struct ingest_result **event_results;
-    size_t n_events;
-    struct ingest_outcome *outcomes;
-    struct ingest_result **outcome_results;
-    size_t n_outcomes;
+    struct landing_item *items;
+    size_t n;
     bool offsets; /* some request of the batch has any */
     int64_t now;
-    struct ingest_batch sent; /* between landing_send and landing_finish */
+    struct landing_part sent; /* between landing_begin and landing_finish */
     bool is_sent;
 };
+
+/* Lands a part that is not plain: names, traits, events, orders, outcomes, offsets in one transaction. ingest_full.c */
+enum meros_code landing_full(struct landing *l, struct landing_part *p, struct meros_err *err) MEROS_MUSTCHECK;
+bool landing_plain(const struct landing *l, const struct ingest_item *item); /* whether it needs no more than that */
 
 /* Sends the batch if it can be landed in one exchange. What goes wrong here goes wrong again in landing_finish, which
  * must follow, and is told there. */

@@ -130,7 +130,7 @@ static uint64_t hint_of(const struct ingest_hints *h, struct str id, uint64_t ki
 
 /* What of an id is known: of a product that it is there; of a customer's that it is there, as a visitor's perhaps, or that
  * it is one by which the customer is known. */
-enum { HINT_PRODUCT, HINT_VISITOR, HINT_NAMED };
+enum { HINT_PRODUCT, HINT_VISITOR, HINT_NAMED, HINT_PAIR };
 
 static bool hinted(const struct ingest_hints *h, struct str id, uint64_t kind)
 {
@@ -149,6 +149,27 @@ static void hint_add(struct ingest_hints *h, struct str id, uint64_t kind)
 {
     const uint64_t hint = hint_of(h, id, kind);
     if (!hinted(h, id, kind)) h->sets[hint % SETS][h->turn++ % WAYS] = hint;
+}
+
+/* Two ids as one text; 1 is a byte that no id holds. */
+static struct str pair_of(struct str customer_id, struct str anonymous_id, char text[2 * ID_MAX + 1])
+{
+    memcpy(text, customer_id.p, customer_id.n);
+    text[customer_id.n] = 1;
+    memcpy(text + customer_id.n + 1, anonymous_id.p, anonymous_id.n);
+    return (struct str){text, customer_id.n + 1 + anonymous_id.n};
+}
+
+bool ingest_hints_paired(const struct ingest_hints *h, struct str customer_id, struct str anonymous_id)
+{
+    char text[2 * ID_MAX + 1];
+    return hinted(h, pair_of(customer_id, anonymous_id, text), HINT_PAIR);
+}
+
+void ingest_hints_pair(struct ingest_hints *h, struct str customer_id, struct str anonymous_id)
+{
+    char text[2 * ID_MAX + 1];
+    hint_add(h, pair_of(customer_id, anonymous_id, text), HINT_PAIR);
 }
 
 /* --- columns. A batch's events turned on their side. */
@@ -185,7 +206,7 @@ static bool add_names(struct ingest_batch *b)
         const struct ingest_event *e = i < b->n_events ? &b->events[i] : NULL;
         const struct str id = e != NULL ? e->row->customer_id : b->outcomes[i - b->n_events].row->customer_id;
         const bool visitor = e != NULL && e->anonymous;
-        if (!customer_hinted(b->hints, id, visitor)) {
+        if (!b->resolved && !customer_hinted(b->hints, id, visitor)) {
             if (!visitor) known[n_known++] = id;
             anonymous[n] = visitor;
             ids[n++] = id;

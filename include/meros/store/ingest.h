@@ -33,6 +33,9 @@ struct ingest_hints;
 struct ingest_hints *ingest_hints_new(void); /* NULL: no memory */
 void ingest_hints_free(struct ingest_hints *h);
 void ingest_hints_clear(struct ingest_hints *h);
+/* That an anonymous id is known to belong to a customer who has this id, or may have been given to somebody before. */
+bool ingest_hints_paired(const struct ingest_hints *h, struct str customer_id, struct str anonymous_id);
+void ingest_hints_pair(struct ingest_hints *h, struct str customer_id, struct str anonymous_id);
 
 enum ingest_fate {
     INGEST_FATE_LANDED,
@@ -61,6 +64,7 @@ struct ingest_batch {
     int64_t now; /* of what has no moment of its own */
     double half_life_days;
     struct ingest_hints *hints; /* NULL: every id is made if it is not there, and nothing is lost */
+    bool resolved;              /* all customers are there already (store/identity.h) */
     struct arena *arena;        /* until store_ingest_wait returns */
     /* private */
     struct ingest_sent *sent;
