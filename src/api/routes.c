@@ -9,6 +9,7 @@ static const struct http_route *const resources[] = {
     api_imports_routes, api_customers_routes, api_products_routes,
     api_segments_routes, api_models_routes, api_customer_get_routes,
     api_rejections_routes, api_events_routes,
+    api_webhooks_routes,
 };
 
 static struct http_route *all;

@@ -42,6 +42,10 @@ static enum meros_code settings_of(struct service_settings *s, const struct conf
     s->job_retention_days = (int)config->job_retention_days;
     s->ingest_queue_items = (size_t)config->ingest_queue_items;
     s->ingest_queue_bytes = (size_t)config->ingest_queue_bytes;
+    s->webhook_allow_private = config->webhook_allow_private;
+    s->webhook_give_up_hours = config->webhook_give_up_hours;
+    s->webhook_timeout_ms = (int)config->webhook_timeout;
+    s->webhook_ca_file = config->webhook_ca_file;
     s->metrics_public = config->metrics_public;
     if (config->pii_key[0] != '\0') { /* config_load has seen that it is one */
         return config_key_bytes(config->pii_key, s->pii_key) ? MEROS_OK : err_set(err, MEROS_INVALID, "pii_key is not 32 bytes");
@@ -51,8 +55,8 @@ static enum meros_code settings_of(struct service_settings *s, const struct conf
     if (rc == MEROS_OK && made && config->database_url[0] != '\0')
         log_warn("secret.made", KV("folder", config->data_dir), KV("file", "secret.key"),
                  KV("advice", "no pii_key is set, so one was made: keep a copy of it apart from the database's backups, and give "
-                              "the same one to every replica; without it, e-mail addresses, names and telephone numbers cannot "
-                              "be read again"));
+                              "the same one to every replica; without it, e-mail addresses, names, telephone numbers and the "
+                              "secrets of webhooks cannot be read again"));
     else if (rc == MEROS_OK && made)
         log_info("secret.made", KV("folder", config->data_dir), KV("file", "secret.key"));
     return rc;

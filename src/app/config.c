@@ -43,7 +43,7 @@ const struct setting settings[] = {
     {"bootstrap_key", SETTING_STR, "", 0, 200, NULL, SECRET, AT(bootstrap_key), "Secrets",
      "If set, an admin key with this value exists after start."},
     {"pii_key", SETTING_STR, "", 0, 200, NULL, SECRET, AT(pii_key), "Secrets",
-     "32 bytes, as 64 hex digits or base64, that seal e-mail addresses, names and telephone numbers in the database; "
+     "32 bytes, as 64 hex digits or base64, that seal e-mail addresses, names, telephone numbers and the secrets of webhooks in the database; "
      "without it a key is made on first start and kept in data_dir/secret.key."},
 
     {"log_level", SETTING_ENUM, "info", 0, 0, log_levels, RELOAD, AT(log_level), "Logs and metrics",
@@ -78,6 +78,15 @@ const struct setting settings[] = {
      "How long a connection is kept open between requests."},
     {"drain_timeout", SETTING_DURATION, "5s", 0, 600 * SECONDS, NULL, 0, AT(drain_timeout), "Limits",
      "How long requests in flight may take to finish once the service is told to stop."},
+
+    {"webhook_allow_private", SETTING_BOOL, "false", 0, 0, NULL, 0, AT(webhook_allow_private), "Webhooks",
+     "Whether webhooks may be sent to private addresses: loopback, the local network, a cloud's metadata."},
+    {"webhook_timeout", SETTING_DURATION, "15s", 100, 60 * SECONDS, NULL, 0, AT(webhook_timeout), "Webhooks",
+     "How long a receiver of webhooks may take to answer."},
+    {"webhook_give_up_hours", SETTING_NUM, "24", 0.0001, 8760, NULL, 0, AT(webhook_give_up_hours), "Webhooks",
+     "Hours without a success after which a webhook is switched off."},
+    {"webhook_ca_file", SETTING_STR, "", 0, 4096, NULL, 0, AT(webhook_ca_file), "Webhooks",
+     "PEM file with the authorities that sign the certificates of receivers; without it, those of the system."},
 
     {"job_workers", SETTING_INT, "1", 0, 64, NULL, 0, AT(job_workers), "Training",
      "Jobs that run at a time in this process; 0 leaves them to other replicas."},

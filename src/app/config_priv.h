@@ -53,7 +53,10 @@ struct config {
     char *cors_origins, *tls_cert, *tls_key;
     int64_t pool_size, acquire_timeout, statement_timeout;
     int64_t job_workers, job_retention_days, rejudge_hours, training_threads, training_memory, training_nice;
-    double activity_half_life_days;
+    double activity_half_life_days, webhook_give_up_hours;
+    bool webhook_allow_private;
+    int64_t webhook_timeout;
+    char *webhook_ca_file;
     int64_t drain_timeout;
 
     char *file;                             /* the configuration file that was read; NULL without one */

@@ -31,13 +31,18 @@
 #include "meros/service/rejections.h"
 #include "meros/service/serving.h"
 #include "meros/service/sweeper.h"
+#include "meros/service/webhooks.h"
 #include "meros/store/stats.h"
 #include "meros/store/store.h"
 
 /* What stands on a migrated database, in the order in which it starts. */
 enum stage {
-    STAGE_MIGRATE, STAGE_KEYS, STAGE_IDEMPOTENCY, STAGE_REJECTIONS, STAGE_SERVING, STAGE_SWEEPER, STAGE_INGEST, STAGE_JOBS, STAGE_LISTENER, STAGE_UP
+    STAGE_MIGRATE, STAGE_KEYS, STAGE_IDEMPOTENCY, STAGE_REJECTIONS, STAGE_SERVING, STAGE_SWEEPER, STAGE_INGEST, STAGE_JOBS, STAGE_WEBHOOKS,
+    STAGE_LISTENER, STAGE_UP
 };
+
+/* What is being sent to receivers of webhooks may take so long once the service stops. */
+enum { WEBHOOKS_DRAIN_MS = 1500 };
 
 struct app {
     /* Set before the first thread, constant after. */
@@ -195,6 +200,7 @@ static enum meros_code step(struct app *a, struct meros_err *err)
     case STAGE_SWEEPER: return sweeper_start(svc, err);
     case STAGE_INGEST: return ingest_start(svc, err);
     case STAGE_JOBS: return jobs_start(svc, job_kinds, err);
+    case STAGE_WEBHOOKS: return webhooks_start(svc, err);
     case STAGE_LISTENER: return listener_start(svc, err);
     case STAGE_UP: return MEROS_OK;
     }
@@ -348,6 +354,7 @@ static bool stop(struct app *a)
     if (a->http != NULL) http_drain(a->http, (int)a->config->drain_timeout);
     ingest_stop(svc); /* after those who submit to it: nothing is left in it then but what nobody waits for */
     bool idle = svc->jobs == NULL || jobs_stop(svc, 2500);
+    webhooks_stop(svc, WEBHOOKS_DRAIN_MS);
     if (svc->listener != NULL) listener_stop(svc);
     sweeper_stop(svc);
     serving_stop(svc);
@@ -358,6 +365,7 @@ static bool stop(struct app *a)
     http_free(a->http);
     if (svc->jobs != NULL) jobs_free(svc);
     sweeper_free(svc);
+    webhooks_free(svc);
     serving_free(svc);
     rejections_free(svc);
     ingest_free(svc);

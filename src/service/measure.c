@@ -3,6 +3,7 @@
 #include "meros/base/counters.h"
 #include "meros/service/jobs.h"
 #include "meros/service/listener.h"
+#include "meros/service/webhooks.h"
 #include "meros/store/store.h"
 
 static struct metric_family jobs = {
@@ -55,4 +56,5 @@ void service_measure(struct service *svc)
 {
     measure_store(svc);
     measure_jobs(svc);
+    webhooks_measure(svc);
 }

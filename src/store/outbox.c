@@ -22,31 +22,31 @@ static const struct sql TEST = {
     SQL_ROW};
 
 /* Each look-up is a subquery that cannot be flattened, so that it is one look-up a message whatever the planner believes of
- * the sizes. A segment that the change's model does not have any more is named as the newest model that has it does. */
-static const struct sql CLAIM = {
-    "outbox_claim",
-    "with taken as (update webhook_outbox o set claimed = true, attempts = o.attempts + 1, due_at = now() + make_interval(secs => $3) "
-    "from (select d.webhook_no, d.delivery_no from unnest($1::bigint[], $2::bigint[]) as w(webhook_no, wanted) "
-    "cross join lateral (select x.webhook_no, x.delivery_no from webhook_outbox x where x.webhook_no = w.webhook_no and x.due_at <= now() "
-    "order by x.due_at, x.delivery_no limit w.wanted for update skip locked) d) due "
-    "where o.webhook_no = due.webhook_no and o.delivery_no = due.delivery_no "
-    "returning o.webhook_no, o.delivery_no, o.message_id, o.type, o.change_no, o.subject, o.attempts, o.created_at) "
-    "select t.delivery_no, t.webhook_no, 'msg_' || replace(t.message_id::text, '-', ''), t.type, t.created_at, t.attempts, "
-    "c.customer_id, c.segmentation, c.segment_id, c.label, c.at, coalesce(c.model_id, m.model_id), coalesce(c.version, m.version), "
-    "m.kind, m.name, m.algorithm, m.activated_at, j.job_id, j.kind, j.state, j.error, j.created_at, j.started_at, j.finished_at "
-    "from taken t "
-    "left join lateral (select x.customer_id, s.name as segmentation, h.segment_id, h.at, o.model_id, o.version, "
-    "(select g.label from segments g join models v on v.model_no = g.model_no and v.kind = 'segments' and v.name = s.name "
-    "where g.segment_id = h.segment_id order by g.model_no = h.model_no desc, g.model_no desc limit 1) as label "
-    "from segment_changes h join customers x on x.customer_no = h.customer_no "
-    "join segmentations s on s.segmentation_no = h.segmentation_no left join models o on o.model_no = h.model_no "
-    "where h.change_no = t.change_no limit 1) c on true "
-    "left join lateral (select v.model_id, v.version, v.kind, v.name, v.algorithm, v.activated_at from models v "
-    "where t.type = 'model.activated' and v.model_id = t.subject limit 1) m on true "
-    "left join lateral (select y.job_id, y.kind, y.state, y.error::text as error, y.created_at, y.started_at, y.finished_at from jobs y "
-    "where t.type = 'job.finished' and y.job_id = t.subject limit 1) j on true "
-    "order by t.delivery_no",
-    SQL_ROWS};
+ * the sizes. */
+#define CLAIM_TEXT(which)                                                                                    \
+    "with taken as (update webhook_outbox o set claimed = true, attempts = o.attempts + 1, due_at = now() + make_interval(secs => $3) " \
+    "from (select d.webhook_no, d.delivery_no from unnest($1::bigint[], $2::bigint[]) as w(webhook_no, wanted) " \
+    "cross join lateral (select x.webhook_no, x.delivery_no from webhook_outbox x where x.webhook_no = w.webhook_no and x.due_at <= now() " \
+    "" which " limit w.wanted for update skip locked) d) due " \
+    "where o.webhook_no = due.webhook_no and o.delivery_no = due.delivery_no " \
+    "returning o.webhook_no, o.delivery_no, o.message_id, o.type, o.change_no, o.subject, o.attempts, o.created_at) " \
+    "select t.delivery_no, t.webhook_no, 'msg_' || replace(t.message_id::text, '-', ''), t.type, t.created_at, t.attempts, " \
+    "c.change_no, c.customer_no, c.customer_id, c.segmentation, c.segment_id, c.label, c.entered, c.at, c.model_id, c.version, " \
+    "m.model_id, m.version, m.kind, m.name, m.algorithm, m.activated_at, j.job_id, j.kind, j.state, j.error, j.created_at, j.started_at, j.finished_at " \
+    "from taken t " \
+    "left join lateral (select h.change_no, h.customer_no, x.customer_id, s.name as segmentation, h.segment_id, " \
+    "coalesce(n.label, h.segment_id) as label, h.entered, h.at, n.model_id, n.version " \
+    "from segment_changes h join customers x on x.customer_no = h.customer_no " \
+    "join segmentations s on s.segmentation_no = h.segmentation_no " \
+    "left join change_names n on n.model_no = h.model_no and n.segment_id = h.segment_id " \
+    "where h.change_no = t.change_no limit 1) c on true " \
+    "left join lateral (select v.model_id, v.version, v.kind, v.name, v.algorithm, v.activated_at from models v " \
+    "where t.type = 'model.activated' and v.model_id = t.subject limit 1) m on true " \
+    "left join lateral (select y.job_id, y.kind, y.state, y.error::text as error, y.created_at, y.started_at, y.finished_at from jobs y " \
+    "where t.type = 'job.finished' and y.job_id = t.subject limit 1) j on true " \
+    "order by t.delivery_no"
+static const struct sql CLAIM = {"outbox_claim", CLAIM_TEXT("order by x.due_at, x.delivery_no"), SQL_ROWS};
+static const struct sql CLAIM_NEWEST = {"outbox_claim_newest", CLAIM_TEXT("order by x.delivery_no desc"), SQL_ROWS};
 
 #define CLAIMED_                                                                                             \
     "from unnest($1::bigint[], $2::bigint[], $3::bigint[]) as x(webhook_no, delivery_no, attempts) "        \
@@ -65,6 +65,7 @@ static const struct sql FAILED = {
 static const struct sql GIVE_BACK = {
     "outbox_give_back", "update webhook_outbox o set claimed = false, attempts = o.attempts - 1, due_at = least(o.due_at, now()) " CLAIMED_,
     SQL_NOTHING};
+static const struct sql SESSION = {"outbox_session", "select set_config('synchronous_commit', 'off', false)", SQL_ROW};
 static const struct sql ORPHAN = {
     "outbox_orphan", "update webhook_outbox set claimed = false, due_at = now() where claimed and due_at > now()", SQL_NOTHING};
 static const struct sql TIDY_FOREIGN = {
@@ -120,35 +121,42 @@ static void give(const struct rows *r, size_t i, outbox_message_fn fn, void *arg
         .type = rows_text(r, i, 3),
         .created_at = rows_time(r, i, 4),
         .attempts = rows_int(r, i, 5),
-        .customer_id = rows_text(r, i, 6),
-        .segmentation = rows_text(r, i, 7),
-        .segment_id = rows_text(r, i, 8),
-        .segment_label = rows_text(r, i, 9),
-        .at = rows_time(r, i, 10),
-        .model_id = rows_text(r, i, 11),
-        .model_version = rows_int(r, i, 12),
-        .model_kind = rows_text(r, i, 13),
-        .model_name = rows_text(r, i, 14),
-        .model_algorithm = rows_text(r, i, 15),
-        .activated_at = rows_time(r, i, 16),
-        .job_id = rows_text(r, i, 17),
-        .job_kind = rows_text(r, i, 18),
-        .job_state = rows_text(r, i, 19),
-        .job_error = rows_text(r, i, 20),
-        .job_created_at = rows_time(r, i, 21),
-        .job_started_at = rows_time(r, i, 22),
-        .job_finished_at = rows_time(r, i, 23),
+        .change = {.change_no = rows_int(r, i, 6),
+                   .customer_no = rows_int(r, i, 7),
+                   .customer_id = rows_text(r, i, 8),
+                   .segmentation = rows_text(r, i, 9),
+                   .segment_id = rows_text(r, i, 10),
+                   .label = rows_text(r, i, 11),
+                   .entered = rows_bool(r, i, 12),
+                   .at = rows_time(r, i, 13),
+                   .model_id = rows_text(r, i, 14),
+                   .model_version = rows_int(r, i, 15)},
+        .model_id = rows_text(r, i, 16),
+        .model_version = rows_int(r, i, 17),
+        .model_kind = rows_text(r, i, 18),
+        .model_name = rows_text(r, i, 19),
+        .model_algorithm = rows_text(r, i, 20),
+        .activated_at = rows_time(r, i, 21),
+        .job_id = rows_text(r, i, 22),
+        .job_kind = rows_text(r, i, 23),
+        .job_state = rows_text(r, i, 24),
+        .job_error = rows_text(r, i, 25),
+        .job_created_at = rows_time(r, i, 26),
+        .job_started_at = rows_time(r, i, 27),
+        .job_finished_at = rows_time(r, i, 28),
     };
-    bool about = str_present(m.customer_id) || str_present(m.job_id) || str_present(m.model_kind);
-    m.gone = !about && !str_is(m.type, "webhook.test");
+    if (m.change.change_no != 0) m.about = OUTBOX_CHANGE;
+    else if (str_present(m.job_id)) m.about = OUTBOX_JOB;
+    else if (str_present(m.model_id)) m.about = OUTBOX_MODEL;
+    else m.about = str_is(m.type, "webhook.test") ? OUTBOX_TEST : OUTBOX_GONE;
     fn(arg, &m);
 }
 
 enum meros_code store_outbox_claim(struct store_conn *c, const int64_t *webhook_nos, const int64_t *wanted, size_t n,
-                                   double lease_seconds, outbox_message_fn fn, void *arg, struct meros_err *err)
+                                   bool newest, double lease_seconds, outbox_message_fn fn, void *arg, struct meros_err *err)
 {
     struct rows r;
-    enum meros_code rc = sql_exec(c, &CLAIM, &r, err, P_INTS(webhook_nos, n), P_INTS(wanted, n), P_NUM(lease_seconds));
+    enum meros_code rc = sql_exec(c, newest ? &CLAIM_NEWEST : &CLAIM, &r, err, P_INTS(webhook_nos, n), P_INTS(wanted, n), P_NUM(lease_seconds));
     if (rc != MEROS_OK) return rc;
     for (size_t i = 0; i < r.n; i++) give(&r, i, fn, arg);
     rows_done(&r);
@@ -170,6 +178,14 @@ enum meros_code store_outbox_failed(struct store_conn *c, struct outbox_claimed 
 enum meros_code store_outbox_give_back(struct store_conn *c, struct outbox_claimed x, struct meros_err *err)
 {
     return sql_exec(c, &GIVE_BACK, NULL, err, P_INTS(x.webhook_nos, x.n), P_INTS(x.delivery_nos, x.n), P_INTS(x.attempts, x.n));
+}
+
+enum meros_code store_outbox_session(struct store_conn *c, struct meros_err *err)
+{
+    struct rows r;
+    enum meros_code rc = sql_exec0(c, &SESSION, &r, err);
+    if (rc == MEROS_OK) rows_done(&r);
+    return rc;
 }
 
 enum meros_code store_outbox_orphan(struct store_conn *c, int64_t *out_n, struct meros_err *err)

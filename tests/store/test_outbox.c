@@ -18,8 +18,9 @@ static struct pg *shop(void)
                "values ('mdl_1', 'segments', 'behaviour', 3, 'kmeans', '{}', '[]', '{}', 1, now(), now(), 2, '', '', '', '');"
                "insert into segments (model_no, position, segment_id, label, description, size, share, profile) "
                "values (1, 0, 's1', 'Loyal', '', 1, 0.5, '{}'), (1, 1, 's2', 'New', '', 1, 0.5, '{}');"
-               "insert into segment_changes (customer_no, segmentation_no, segment_id, entered, at, model_no) values "
-               "(1, 1, 's1', false, '2026-01-02T03:04:05Z', 1), (1, 1, 's2', true, '2026-01-02T03:04:05Z', 1)");
+               "insert into change_names values (1, 's1', 'Loyal', 'mdl_1', 3), (1, 's2', 'New', 'mdl_1', 3);"
+               "insert into segment_changes (customer_no, segmentation_no, segment_id, entered, news, at, model_no) values "
+               "(1, 1, 's1', false, true, '2026-01-02T03:04:05Z', 1), (1, 1, 's2', true, true, '2026-01-02T03:04:05Z', 1)");
     return db;
 }
 
@@ -52,16 +53,17 @@ static void see(void *arg, const struct outbox_message *m)
     s->deliveries[s->n] = m->delivery_no;
     s->attempts[s->n] = m->attempts;
 #define S(x) (int)(x).n, (x).n == 0 ? "" : (x).p
-    snprintf(s->text[s->n++], sizeof s->text[0], "%.*s %.*s %.*s %.*s %.*s %.*s %lld|%.*s %.*s %.*s|%.*s %.*s %.*s%s", S(m->type), S(m->customer_id),
-             S(m->segmentation), S(m->segment_id), S(m->segment_label), S(m->model_id), (long long)m->model_version, S(m->model_kind),
-             S(m->model_name), S(m->model_algorithm), S(m->job_id), S(m->job_kind), S(m->job_state), m->gone ? "gone" : "");
+    snprintf(s->text[s->n++], sizeof s->text[0], "%.*s %.*s %.*s %.*s %.*s %.*s %lld|%.*s %lld %.*s %.*s %.*s|%.*s %.*s %.*s%s", S(m->type),
+             S(m->change.customer_id), S(m->change.segmentation), S(m->change.segment_id), S(m->change.label), S(m->change.model_id),
+             (long long)m->change.model_version, S(m->model_id), (long long)m->model_version, S(m->model_kind), S(m->model_name),
+             S(m->model_algorithm), S(m->job_id), S(m->job_kind), S(m->job_state), m->about == OUTBOX_GONE ? "gone" : "");
 }
 
 static struct seen claim(struct store_conn *c, int64_t webhook_no, int64_t most)
 {
     struct meros_err err = MEROS_ERR_INIT;
     struct seen s = {0};
-    cr_assert_eq(store_outbox_claim(c, &webhook_no, &most, 1, 60, see, &s, &err), MEROS_OK, "%s", err.detail);
+    cr_assert_eq(store_outbox_claim(c, &webhook_no, &most, 1, false, 60, see, &s, &err), MEROS_OK, "%s", err.detail);
     return s;
 }
 
@@ -102,11 +104,11 @@ Test(outbox, gives_what_a_message_is_about)
                "update models set active = true, activated_at = now(); update models set active = true");
     struct seen s = claim(c, 1, 20);
     cr_assert_eq(s.n, 5);
-    cr_assert_str_eq(s.text[0], "segment.left ann behaviour s1 Loyal mdl_1 3|  |  ");
-    cr_assert_str_eq(s.text[1], "segment.entered ann behaviour s2 New mdl_1 3|  |  ");
-    cr_assert_str_eq(s.text[2], "job.finished      0|  |job_1 refresh succeeded");
-    cr_assert_str_eq(s.text[3], "job.finished      0|  |job_2 refresh cancelled");
-    cr_assert_str_eq(s.text[4], "model.activated     mdl_1 3|segments behaviour kmeans|  ");
+    cr_assert_str_eq(s.text[0], "segment.left ann behaviour s1 Loyal mdl_1 3| 0   |  ");
+    cr_assert_str_eq(s.text[1], "segment.entered ann behaviour s2 New mdl_1 3| 0   |  ");
+    cr_assert_str_eq(s.text[2], "job.finished      0| 0   |job_1 refresh succeeded");
+    cr_assert_str_eq(s.text[3], "job.finished      0| 0   |job_2 refresh cancelled");
+    cr_assert_str_eq(s.text[4], "model.activated      0|mdl_1 3 segments behaviour kmeans|  ");
     pg_done(db);
 }
 
@@ -121,23 +123,6 @@ Test(outbox, says_when_what_a_message_was_about_is_gone)
     struct seen s = claim(c, 1, 20);
     cr_assert_eq(s.n, 3);
     for (size_t i = 0; i < 3; i++) cr_assert_not_null(strstr(s.text[i], "gone"), "%s", s.text[i]);
-    pg_done(db);
-}
-
-Test(outbox, names_a_segment_that_the_model_has_no_more_as_the_last_that_had_it)
-{
-    struct pg *db = shop();
-    struct store_conn *c = pg_conn(db);
-    webhook(db, "all", "{segment.left}", "null, null, true");
-    pg_run(db, "delete from segments where segment_id = 's1'; insert into segments (model_no, position, segment_id, label, description, size, "
-               "share, profile) values (7, 0, 's1', 'Elsewhere', '', 1, 1, '{}'), (9, 0, 's1', 'Was loyal', '', 1, 1, '{}');"
-               "insert into models (model_id, kind, name, version, algorithm, params, features, metrics, seed, evaluated_at, trained_at, rows, "
-               "row_hash, build, artifact, checksum) select 'mdl_' || n, 'segments', case n when 7 then 'value' else 'behaviour' end, 4, 'kmeans', "
-               "'{}', '[]', '{}', 1, now(), now(), 2, '', '', '', '' from generate_series(2, 9) n where n = 7 or n = 9");
-    pg_run(db, "update segments g set model_no = m.model_no from models m where m.model_id = 'mdl_' || g.model_no and g.model_no > 1");
-    note(c, 1, 1);
-    struct seen s = claim(c, 1, 20);
-    cr_assert_str_eq(s.text[0], "segment.left ann behaviour s1 Was loyal mdl_1 3|  |  ");
     pg_done(db);
 }
 
@@ -201,10 +186,13 @@ Test(outbox, several_webhooks_are_served_as_much_as_each_has_room)
     webhook(db, "a", "{segment.entered}", "null, null, true");
     webhook(db, "b", "{segment.entered}", "null, null, true");
     for (int i = 0; i < 6; i++) note(c, 2, 2);
-    cr_assert_eq(store_outbox_claim(c, (int64_t[]){1, 2}, (int64_t[]){4, 2}, 2, 60, see, &s, &err), MEROS_OK);
+    cr_assert_eq(store_outbox_claim(c, (int64_t[]){1, 2}, (int64_t[]){4, 2}, 2, false, 60, see, &s, &err), MEROS_OK);
     cr_assert_eq(s.n, 6);
     cr_assert_eq(pg_int(db, "select count(*) from webhook_outbox where claimed and webhook_no = 1"), 4);
     cr_assert_eq(pg_int(db, "select max(delivery_no) from webhook_outbox where claimed"), 7, "the oldest of each");
+    s.n = 0;
+    cr_assert_eq(store_outbox_claim(c, (int64_t[]){2}, (int64_t[]){1}, 1, true, 60, see, &s, &err), MEROS_OK);
+    cr_assert_eq(s.deliveries[0], 12, "or its newest");
     pg_done(db);
 }
 

@@ -94,7 +94,7 @@ static const struct shape components = {"components", {{"schemas", HOLDS_SCHEMAS
                                                        {"securitySchemes", HOLDS_MAP, &security}, {"links", HOLDS_MAP, &link_shape}}};
 static const struct shape document = {"document", {V("openapi"), V("jsonSchemaDialect"), V("security"), {"info", HOLDS_ONE, &info},
                                                    {"servers", HOLDS_LIST, &server}, {"tags", HOLDS_LIST, &tag}, {"paths", HOLDS_MAP, &path_item},
-                                                   {"components", HOLDS_ONE, &components}, {"externalDocs", HOLDS_ONE, &contact}}};
+                                                   {"webhooks", HOLDS_MAP, &path_item}, {"components", HOLDS_ONE, &components}, {"externalDocs", HOLDS_ONE, &contact}}};
 #undef V
 
 static bool known_map(const struct openapi *api, const struct shape *shape, const struct json *map, const char *at, struct fault *f)

@@ -20,6 +20,7 @@ struct idempotency;   /* service/idempotency.c */
 struct sweeper;       /* service/sweeper.c: from changed customers to changed segments */
 struct rejections;    /* service/rejections.c: what was not taken */
 struct ingest;        /* service/ingest.c: the group commit of what comes in item by item */
+struct webhook_sender; /* service/webhooks.h */
 struct model_serving; /* service/serving.c: the published snapshot of active models and the live customer reader */
 
 /* Strings are never NULL; "" is none. Checked together by app/config.c. */
@@ -45,6 +46,10 @@ struct service_settings {
     int job_retention_days;          /* ended jobs are kept this long */
     size_t ingest_queue_items;       /* events and other items that may wait to be landed */
     size_t ingest_queue_bytes;
+    bool webhook_allow_private;      /* receivers of webhooks may have private addresses */
+    double webhook_give_up_hours;    /* without a success, after which a webhook is switched off */
+    int webhook_timeout_ms;
+    const char *webhook_ca_file;     /* PEM; NULL or "": the system's authorities */
     _Atomic bool metrics_public;     /* /metrics without a key; reloadable */
     struct kafka_settings kafka;
 };
@@ -61,6 +66,7 @@ struct service {
     struct model_serving *serving;
     struct sweeper *sweeper;
     struct ingest *ingest;
+    struct webhook_sender *webhooks;
     _Atomic bool up;       /* all of the above is there: the schema is current, keys are known, jobs run */
     _Atomic bool draining;
 };

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include "meros/base/err.h"
 #include "meros/base/str.h"
+#include "meros/domain/segment.h"
 #include "meros/store/store.h"
 
 /* Told on commit when a job or a model was noted, a test was asked for, or a webhook was changed. */
@@ -33,14 +34,17 @@ struct outbox_message {
     struct str type;
     int64_t created_at;
     int64_t attempts;    /* this one included */
-    bool gone;           /* what it was about is no more: drop it */
-    /* segment.entered, segment.left */
-    struct str customer_id, segmentation, segment_id, segment_label;
-    int64_t at;
-    /* these and model.activated */
+    enum {
+        OUTBOX_GONE, /* what it was about is no more: drop it */
+        OUTBOX_TEST,
+        OUTBOX_CHANGE,
+        OUTBOX_MODEL,
+        OUTBOX_JOB
+    } about;
+    struct segment_change change; /* segment.entered, segment.left */
+    /* model.activated */
     struct str model_id;
     int64_t model_version;
-    /* model.activated */
     struct str model_kind, model_name, model_algorithm;
     int64_t activated_at;
     /* job.finished */
@@ -49,9 +53,12 @@ struct outbox_message {
 };
 typedef void (*outbox_message_fn)(void *arg, const struct outbox_message *m); /* views live during the call */
 
-/* Takes up to wanted[i] due messages of webhook_nos[i], those due first first, for lease_seconds: until then no other
- * process takes them. They become due again by themselves. */
-enum meros_code store_outbox_claim(struct store_conn *c, const int64_t *webhook_nos, const int64_t *wanted, size_t n,
+/* For the connection of whoever sends: its commits do not wait for the disk. What a crash of the machine takes back of them
+ * is sent once more. */
+enum meros_code store_outbox_session(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
+/* Takes up to wanted[i] due messages of webhook_nos[i], those due first first (newest: the newest first), for lease_seconds:
+ * until then no other process takes them. They become due again by themselves. */
+enum meros_code store_outbox_claim(struct store_conn *c, const int64_t *webhook_nos, const int64_t *wanted, size_t n, bool newest,
                                    double lease_seconds, outbox_message_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
 
 /* What became of messages that were claimed; those that somebody else has claimed since are left as they are. */
