@@ -244,9 +244,11 @@ static struct str presented_key(const struct http_request *r, char space[512])
     if (!(r->route->flags & HTTP_BASIC_AUTH) || !str_ieq((struct str){v.p, scheme}, STR("Basic"))) return STR_NONE;
     size_t n = 0;
     if (!base64_decode_standard(rest, space, 512, &n)) return STR_NONE;
-    /* user:password, and the password must be empty: a key there would be taken for the user's otherwise */
-    if (n == 0 || space[n - 1] != ':' || memchr(space, ':', n) != space + n - 1) return STR_NONE;
-    return (struct str){space, n - 1};
+    /* user:password, and the password must be empty: a key there would be taken for the user's otherwise. Some leave the
+     * colon out. */
+    const char *colon = memchr(space, ':', n);
+    if (colon != NULL && colon != space + n - 1) return STR_NONE;
+    return (struct str){space, colon != NULL ? n - 1 : n};
 }
 
 static enum meros_code lacks_scope(const struct http_config *config, const struct http_route *route, struct meros_err *err)

@@ -287,6 +287,7 @@ static enum MHD_Result run_inline(struct http_request *r)
     r->on_http_thread = true;
     enum meros_code rc = r->route->fn(r, &err);
     r->on_http_thread = false;
+    if (r->to_worker && rc == MEROS_OK) return hand_over(r, &r->server->io, r->server->config.queue_max, TASK_HANDLE, REQ_WAIT);
     if (!r->deferred) return finish_here(r, rc, &err);
     if (rc != MEROS_OK) http_complete(r, rc, &err);
     return MHD_YES;

@@ -84,7 +84,7 @@ void cors_reply(struct http_request *r)
         char *origin = request_copy(r, r->known[H_ORIGIN]->value);
         http_reply_header(r, "Access-Control-Allow-Origin", origin != NULL ? origin : "");
     }
-    http_reply_header(r, "Access-Control-Expose-Headers", "X-Request-Id, Retry-After, Location, ETag, Idempotency-Replayed");
+    http_reply_header(r, "Access-Control-Expose-Headers", "X-Request-Id, Retry-After, Location, ETag, Idempotency-Replayed, X-Meros-Accepted, X-Meros-Rejected");
 }
 
 void cors_preflight(struct http_request *r, const char *allow)

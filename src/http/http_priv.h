@@ -139,7 +139,8 @@ struct http_request {
     struct http_request *next;   /* in a worker pool's queue; under its lock */
     struct arena arena;
     size_t scratch_used;
-    bool deferred, on_http_thread; /* on_http_thread: an inline handler runs, the connection is not suspended */
+    bool deferred, on_http_thread, to_worker; /* on_http_thread: an inline handler runs, the connection is not suspended.
+                                               to_worker: it asked to be run again by a worker */
     struct reply reply;
     struct gunzip *gunzip;       /* of a streamed body */
     char *gz_in;                 /* raw bytes not yet decoded: gz_at of gz_n */

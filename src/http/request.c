@@ -245,6 +245,16 @@ const struct http_principal *http_principal(const struct http_request *req)
     return &req->principal;
 }
 
+void http_set_principal(struct http_request *req, const struct http_principal *who)
+{
+    req->principal = *who;
+}
+
+void http_use_worker(struct http_request *req)
+{
+    req->to_worker = req->on_http_thread;
+}
+
 enum http_method http_method_of(const struct http_request *req)
 {
     return req->method;

@@ -130,6 +130,11 @@ struct arena *http_arena(struct http_request *req);
 const struct http_route *http_route_of(const struct http_request *req);
 const char *http_request_id(const struct http_request *req);
 const struct http_principal *http_principal(const struct http_request *req);
+/* Of an HTTP_PUBLIC route whose handler found the key where the server does not look (a body): for the access line. */
+void http_set_principal(struct http_request *req, const struct http_principal *who);
+/* A handler that runs on the HTTP thread and finds that it must block says so and returns OK without a reply: it is called
+ * again on an I/O worker. */
+void http_use_worker(struct http_request *req);
 enum http_method http_method_of(const struct http_request *req);
 struct str http_target(const struct http_request *req);                     /* raw path and query as sent */
 struct str http_path_param(const struct http_request *req, const char *name); /* decoded */
