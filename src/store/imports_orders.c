@@ -2,9 +2,9 @@
  *
  * A batch is grouped by order. An order that nobody knows yet, whose lines have one customer and nothing odd about them,
  * is written straight into orders and order_lines, the batch sorted by primary key: COPY into the target is what makes an
- * import fast (imports_orders_copy.c). Everything else (an order that exists, lines scattered over the file, rejected rows between, several
- * customers, equal line_ids) goes to the staging table with the place of each row in the file, and is merged set-wise at
- * the end:
+ * import fast (imports_orders_copy.c). Everything else (an order that exists, lines scattered over the file, rejected rows
+ * between, several customers, equal line_ids) goes to the staging table with the place of each row in the file, and is
+ * merged set-wise at the end:
  * A rejected row keeps its place even where nothing else is known of its order yet: how many came so is noted in a table
  * of its own (order_gaps), and the order's first good batch begins behind them.
  *   1. each staged row gets its identity: line_id, or its position among the order's rows in this file;
