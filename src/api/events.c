@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include "meros/codec/records.h"
+#include "meros/service/event_fields.h"
 
 enum { ITEMS_MAX = 1000, EVENTS_BODY_MAX = 16 << 20, POINTER_MAX = 120 };
 
@@ -66,74 +67,28 @@ static enum meros_code reject(struct posting *x, size_t item, struct str name, c
     return MEROS_OK;
 }
 
-static struct cell cell_of(const struct ndjson_member *m)
-{
-    static const enum cell_kind kinds[] = {[JSON_KIND_NULL] = CELL_NULL,     [JSON_KIND_BOOL] = CELL_BOOL,  [JSON_KIND_NUMBER] = CELL_NUMBER,
-                                           [JSON_KIND_STRING] = CELL_STRING, [JSON_KIND_ARRAY] = CELL_JSON, [JSON_KIND_OBJECT] = CELL_JSON};
-    return (struct cell){kinds[m->kind], m->text};
-}
-
-/* The properties as imports keep them, so that one event has one identity whichever way it comes: without blanks behind
- * the brace, and absent where there are none. NULL, or what is wrong. */
-static const char *properties_of(struct posting *x, const struct cell *c, struct str *out)
-{
-    *out = STR_NONE;
-    if (c->kind == CELL_ABSENT || c->kind == CELL_NULL) return NULL;
-    if (c->kind != CELL_JSON || c->text.p[0] != '{') return "It must be a JSON object.";
-    if (c->text.n > EXTRAS_MAX) return "The properties are longer than 64 KiB.";
-    struct str inner = {c->text.p + 1, c->text.n - 2};
-    while (inner.n > 0 && (unsigned char)inner.p[0] <= ' ') inner.p++, inner.n--;
-    if (inner.n == 0) return NULL;
-    *out = c->text;
-    if (inner.p == c->text.p + 1) return NULL;
-    char *p = arena_alloc(http_arena(x->req), inner.n + 2);
-    if (p == NULL) return "There is no memory for it.";
-    p[0] = '{';
-    memcpy(p + 1, inner.p, inner.n);
-    p[inner.n + 1] = '}';
-    *out = (struct str){p, inner.n + 2};
-    return NULL;
-}
-
-static bool time_wrong(const struct cell *c)
-{
-    int64_t t;
-    return c->kind != CELL_ABSENT && c->kind != CELL_NULL && (c->kind != CELL_STRING || !time_parse(c->text, &t));
-}
-
 static enum meros_code take(struct posting *x, const struct json_record *record, struct meros_err *err)
 {
-    const struct dataset_info *d = &datasets[x->dataset];
-    const int time_field = x->dataset == DATASET_EVENTS ? (int)EVENT_FIELD_AT : (int)OUTCOME_FIELD_AT;
     const size_t place = x->sent - 1;
-    struct cell cells[ROW_FIELDS_MAX] = {0};
-    struct row_fault fault;
-    if (!record->object) return reject(x, place, STR_NONE, "It must be a JSON object.", err);
-    for (size_t k = 0; k < record->n; k++) {
-        const int f = dataset_field(x->dataset, record->members[k].name);
-        if (f < 0) return reject(x, place, record->members[k].name, "There is no such field.", err);
-        cells[f] = cell_of(&record->members[k]);
-    }
-    if (time_wrong(&cells[time_field]))
-        return reject(x, place, str_of(d->fields[time_field].name), "It must be a time such as 2011-12-09T12:50:00Z.", err);
     struct ingest_item *item = &x->items[x->n];
-    bool good;
+    struct field_fault fault;
     if (x->dataset == DATASET_EVENTS) {
         *item = (struct ingest_item){.kind = INGEST_EVENT, .anonymous_id = STR_NONE};
-        good = event_decode(cells, &x->rules, &item->event, &fault);
-        const char *wrong = good ? properties_of(x, &cells[EVENT_FIELD_PROPERTIES], &item->event.properties) : NULL;
-        if (wrong != NULL) return reject(x, place, STR("properties"), wrong, err);
+        if (!event_fields(record, &x->rules, http_arena(x->req), &item->event, &fault))
+            return reject(x, place, fault.member, fault.detail, err);
         item->customer_id = item->event.customer_id;
     } else {
-        struct cell *campaign = &cells[OUTCOME_FIELD_CAMPAIGN];
+        struct cell cells[ROW_FIELDS_MAX], *campaign = &cells[OUTCOME_FIELD_CAMPAIGN];
+        struct row_fault wrong;
+        if (!record_cells(x->dataset, record, cells, &fault)) return reject(x, place, fault.member, fault.detail, err);
         if (campaign->kind != CELL_ABSENT && !str_eq(campaign->text, x->campaign))
             return reject(x, place, STR("campaign"), "It is another campaign than the one in the path.", err);
         *campaign = (struct cell){CELL_STRING, x->campaign};
         *item = (struct ingest_item){.kind = INGEST_OUTCOME, .anonymous_id = STR_NONE};
-        good = outcome_decode(cells, &x->rules, &item->outcome, &fault);
+        if (!outcome_decode(cells, &x->rules, &item->outcome, &wrong))
+            return reject(x, place, str_of(datasets[x->dataset].fields[wrong.field].name), wrong.detail, err);
         item->customer_id = item->outcome.customer_id;
     }
-    if (!good) return reject(x, place, str_of(d->fields[fault.field].name), fault.detail, err);
     x->places[x->n++] = place;
     return MEROS_OK;
 }
