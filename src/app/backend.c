@@ -47,6 +47,7 @@ static enum meros_code settings_of(struct service_settings *s, const struct conf
     s->webhook_timeout_ms = (int)config->webhook_timeout;
     s->webhook_ca_file = config->webhook_ca_file;
     s->metrics_public = config->metrics_public;
+    config_kafka(config, &s->kafka);
     if (config->pii_key[0] != '\0') { /* config_load has seen that it is one */
         return config_key_bytes(config->pii_key, s->pii_key) ? MEROS_OK : err_set(err, MEROS_INVALID, "pii_key is not 32 bytes");
     }

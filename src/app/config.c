@@ -100,6 +100,27 @@ const struct setting settings[] = {
      "Memory that one training may use before it is refused; 0 is half of the machine's."},
     {"training_nice", SETTING_INT, "10", 0, 19, NULL, 0, AT(training_nice), "Training",
      "How far training stands back for requests on the CPU; 19 is furthest."},
+
+    {"kafka_brokers", SETTING_STR, "", 0, 4096, NULL, 0, AT(kafka_brokers), "Kafka",
+     "Brokers to begin with, as host:port,host:port; none turns Kafka off."},
+    {"kafka_topics", SETTING_STR, "", 0, 8192, NULL, 0, AT(kafka_topics), "Kafka",
+     "Topics to read events from, separated by blanks or commas."},
+    {"kafka_group", SETTING_STR, "meros", 1, 249, NULL, 0, AT(kafka_group), "Kafka",
+     "Consumer group; replicas of one group share the partitions, and how far it came is stored under its name."},
+    {"kafka_offset_reset", SETTING_ENUM, "earliest", 0, 0, kafka_resets, 0, AT(kafka_offset_reset), "Kafka",
+     "Where a partition begins that was never read, or whose place is not on the topic any more."},
+    {"kafka_dead_letter_suffix", SETTING_STR, ".dlq", 1, 100, NULL, 0, AT(kafka_dead_letter_suffix), "Kafka",
+     "What cannot be read from a topic is produced to the topic of that name with this behind it."},
+    {"kafka_changes_topic", SETTING_STR, "", 0, 249, NULL, 0, AT(kafka_changes_topic), "Kafka",
+     "Topic to which segment.entered and segment.left are produced, keyed by customer_id; none turns that off."},
+    {"kafka_security_protocol", SETTING_ENUM, "plaintext", 0, 0, kafka_protocols, 0, AT(kafka_security_protocol), "Kafka",
+     "How brokers are spoken to."},
+    {"kafka_sasl_mechanism", SETTING_ENUM, "none", 0, 0, kafka_mechanisms, 0, AT(kafka_sasl_mechanism), "Kafka",
+     "How the user name and password are presented; with the sasl protocols."},
+    {"kafka_username", SETTING_STR, "", 0, 1000, NULL, 0, AT(kafka_username), "Kafka", "User name for the sasl protocols."},
+    {"kafka_password", SETTING_STR, "", 0, 4000, NULL, SECRET, AT(kafka_password), "Kafka", "Password for the sasl protocols."},
+    {"kafka_ca_file", SETTING_STR, "", 0, 4096, NULL, 0, AT(kafka_ca_file), "Kafka",
+     "PEM file with the authorities that signed the brokers' certificates; none takes the system's."},
 };
 const size_t n_settings = sizeof settings / sizeof settings[0];
 _Static_assert(sizeof settings / sizeof settings[0] <= SETTINGS_MAX, "SETTINGS_MAX is too small");
@@ -405,7 +426,7 @@ static enum meros_code check_together(const struct config *c, struct meros_err *
         crypto_wipe(key, sizeof key);
         if (!ok) return err_set(err, MEROS_INVALID, "pii_key is not 32 bytes as 64 hex digits or base64");
     }
-    return MEROS_OK;
+    return config_check_kafka(c, err);
 }
 
 enum meros_code config_load(struct config *c, const char *file, const struct config_flag *flags, size_t n_flags,

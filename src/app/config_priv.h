@@ -58,6 +58,9 @@ struct config {
     int64_t webhook_timeout;
     char *webhook_ca_file;
     int64_t drain_timeout;
+    char *kafka_brokers, *kafka_topics, *kafka_group, *kafka_dead_letter_suffix, *kafka_changes_topic;
+    char *kafka_username, *kafka_password, *kafka_ca_file;
+    int64_t kafka_offset_reset, kafka_security_protocol, kafka_sasl_mechanism; /* indices into the words of config_kafka.c */
 
     char *file;                             /* the configuration file that was read; NULL without one */
     char *text[SETTINGS_MAX];               /* of each setting, the text that was given */
@@ -92,6 +95,11 @@ void config_markdown(struct buf *out); /* the reference in README.md */
 void config_help(struct buf *out);     /* the list in `meros serve --help` */
 /* Names of settings whose values differ, one by one: *at = 0 at first; NULL at the end. */
 const struct setting *config_changed(const struct config *a, const struct config *b, size_t *at);
+/* config_kafka.c: what the settings of Kafka say together, in words of the client's library. */
+enum meros_code config_check_kafka(const struct config *c, struct meros_err *err) MEROS_MUSTCHECK;
+struct kafka_settings;
+void config_kafka(const struct config *c, struct kafka_settings *out); /* strings of c */
+extern const char *const kafka_resets[], *const kafka_protocols[], *const kafka_mechanisms[];
 /* The 32 bytes of pii_key: 64 hex digits or base64. */
 bool config_key_bytes(const char *text, unsigned char out[32]);
 

@@ -26,6 +26,8 @@
 #include "meros/service/idempotency.h"
 #include "meros/service/ingest.h"
 #include "meros/service/jobs.h"
+#include "meros/service/kafka_in.h"
+#include "meros/service/kafka_out.h"
 #include "meros/service/keys.h"
 #include "meros/service/listener.h"
 #include "meros/service/rejections.h"
@@ -38,7 +40,7 @@
 /* What stands on a migrated database, in the order in which it starts. */
 enum stage {
     STAGE_MIGRATE, STAGE_KEYS, STAGE_IDEMPOTENCY, STAGE_REJECTIONS, STAGE_SERVING, STAGE_SWEEPER, STAGE_INGEST, STAGE_JOBS, STAGE_WEBHOOKS,
-    STAGE_LISTENER, STAGE_UP
+    STAGE_LISTENER, STAGE_KAFKA_IN, STAGE_KAFKA_OUT, STAGE_UP
 };
 
 /* What is being sent to receivers of webhooks may take so long once the service stops. */
@@ -202,6 +204,8 @@ static enum meros_code step(struct app *a, struct meros_err *err)
     case STAGE_JOBS: return jobs_start(svc, job_kinds, err);
     case STAGE_WEBHOOKS: return webhooks_start(svc, err);
     case STAGE_LISTENER: return listener_start(svc, err);
+    case STAGE_KAFKA_IN: return kafka_in_start(svc, err);
+    case STAGE_KAFKA_OUT: return kafka_out_start(svc, err);
     case STAGE_UP: return MEROS_OK;
     }
     return MEROS_OK;
@@ -352,6 +356,8 @@ static bool stop(struct app *a)
     pthread_mutex_unlock(&a->lock);
     if (a->tending) pthread_join(a->tender, NULL);
     if (a->http != NULL) http_drain(a->http, (int)a->config->drain_timeout);
+    kafka_in_stop(svc); /* both have seen `draining` and are ending meanwhile */
+    kafka_out_stop(svc);
     ingest_stop(svc); /* after those who submit to it: nothing is left in it then but what nobody waits for */
     bool idle = svc->jobs == NULL || jobs_stop(svc, 2500);
     webhooks_stop(svc, WEBHOOKS_DRAIN_MS);
@@ -363,6 +369,8 @@ static bool stop(struct app *a)
         return false;
     }
     http_free(a->http);
+    kafka_in_free(svc);
+    kafka_out_free(svc);
     if (svc->jobs != NULL) jobs_free(svc);
     sweeper_free(svc);
     webhooks_free(svc);

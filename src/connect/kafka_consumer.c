@@ -84,6 +84,7 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topi
         kafka_client_failed(&c->client, code, "the partitions that the group gave could not be taken");
     else if (!rd_kafka_assignment_lost(rk))
         kafka_consumer_tell(c);
+    kafka_consumer_pause(c, false); /* a partition would stay paused until it comes back */
     rd_kafka_assign(rk, NULL);
     forget_parts(c);
     c->waiting = c->paused = false;
@@ -209,6 +210,7 @@ struct kafka_partition *kafka_consumer_partitions(struct kafka_consumer *c, size
 enum meros_code kafka_consumer_begin(struct kafka_consumer *c, struct meros_err *err)
 {
     if (c->ours == NULL) return MEROS_OK;
+    kafka_consumer_pause(c, false);
     for (size_t i = 0; i < c->n_parts; i++) {
         c->ours->elems[i].offset = c->parts[i].next == KAFKA_BEGINNING ? RD_KAFKA_OFFSET_BEGINNING : c->parts[i].next;
         c->parts[i].no_place = false;

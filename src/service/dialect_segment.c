@@ -316,3 +316,10 @@ enum meros_code segment_decode(struct dialect *d, enum segment_call call, const 
     json_free(context);
     return dialect_end(d, err);
 }
+
+void segment_decode_message(struct dialect *d, size_t index, struct str message)
+{
+    const struct shared shared = {.sent = TIME_NONE};
+    d->messages++;
+    decode_one(d, &shared, message, -1, index, "");
+}

@@ -2,6 +2,8 @@
 
 #include "meros/base/counters.h"
 #include "meros/service/jobs.h"
+#include "meros/service/kafka_in.h"
+#include "meros/service/kafka_out.h"
 #include "meros/service/listener.h"
 #include "meros/service/webhooks.h"
 #include "meros/store/store.h"
@@ -57,4 +59,8 @@ void service_measure(struct service *svc)
     measure_store(svc);
     measure_jobs(svc);
     webhooks_measure(svc);
+    if (svc->up) { /* before that, they may be starting */
+        kafka_in_measure(svc);
+        kafka_out_measure(svc);
+    }
 }

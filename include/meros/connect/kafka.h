@@ -74,7 +74,7 @@ void kafka_messages_free(struct kafka_message *messages, size_t n);
 /* Ours at present; changed only by kafka_consumer_poll. */
 struct kafka_partition *kafka_consumer_partitions(struct kafka_consumer *c, size_t *out_n);
 enum meros_code kafka_consumer_begin(struct kafka_consumer *c, struct meros_err *err) MEROS_MUSTCHECK;
-/* Paused, poll brings no messages. What was read and not yet polled is read again afterwards. */
+/* Paused, poll brings no messages. What was read and not yet polled is read again afterwards. Beginning ends it. */
 void kafka_consumer_pause(struct kafka_consumer *c, bool pause);
 /* Tells the brokers about .next of each partition, in the background: nobody here reads it, tools that show lag do. */
 void kafka_consumer_tell(struct kafka_consumer *c);

@@ -26,4 +26,8 @@ enum meros_code segment_open(struct str body, struct segment_body *out, struct m
 /* INVALID where a batch has no `batch`; whatever is wrong with one message rejects that. */
 enum meros_code segment_decode(struct dialect *d, enum segment_call call, const struct segment_body *body, struct meros_err *err) MEROS_MUSTCHECK;
 
+/* One message that says its type itself, as those of a batch do: the one with the number `index`. d->now: when it was
+ * received. */
+void segment_decode_message(struct dialect *d, size_t index, struct str message);
+
 #endif

@@ -21,6 +21,8 @@ struct sweeper;       /* service/sweeper.c: from changed customers to changed se
 struct rejections;    /* service/rejections.c: what was not taken */
 struct ingest;        /* service/ingest.c: the group commit of what comes in item by item */
 struct webhook_sender; /* service/webhooks.h */
+struct kafka_in;      /* service/kafka_in.c: events from Kafka */
+struct kafka_out;     /* service/kafka_out.c: segment changes to Kafka */
 struct model_serving; /* service/serving.c: the published snapshot of active models and the live customer reader */
 
 /* Strings are never NULL; "" is none. Checked together by app/config.c. */
@@ -67,6 +69,8 @@ struct service {
     struct sweeper *sweeper;
     struct ingest *ingest;
     struct webhook_sender *webhooks;
+    struct kafka_in *kafka_in;   /* NULL: no topics are read */
+    struct kafka_out *kafka_out; /* NULL: nothing is produced */
     _Atomic bool up;       /* all of the above is there: the schema is current, keys are known, jobs run */
     _Atomic bool draining;
 };

@@ -237,3 +237,36 @@ Test(config, slips_of_the_fingers_find_the_right_word_and_strangers_none)
     cr_assert_null(nearest_word("xylophone", words, 6));
     cr_assert_null(nearest_word("", words, 6));
 }
+
+Test(config, settings_of_kafka_that_make_no_sense_together_are_refused_with_a_sentence)
+{
+    static const struct {
+        const char *environment[8];
+        const char *says; /* NULL: fine */
+    } cases[] = {
+        {{"MEROS_KAFKA_TOPICS=a"}, "without kafka_brokers"},
+        {{"MEROS_KAFKA_CHANGES_TOPIC=a"}, "without kafka_brokers"},
+        {{"MEROS_KAFKA_BROKERS=x:9092"}, "what for"},
+        {{"MEROS_KAFKA_BROKERS=x:9092", "MEROS_KAFKA_TOPICS= , "}, "what for"},
+        {{"MEROS_KAFKA_BROKERS=x:9092", "MEROS_KAFKA_TOPICS=a b,c"}, NULL},
+        {{"MEROS_KAFKA_BROKERS=x:9092", "MEROS_KAFKA_TOPICS=a ^b.*"}, "\"^b.*\""},
+        {{"MEROS_KAFKA_BROKERS=x:9092", "MEROS_KAFKA_TOPICS=a b", "MEROS_KAFKA_CHANGES_TOPIC=b"}, "read again"},
+        {{"MEROS_KAFKA_BROKERS=x:9092", "MEROS_KAFKA_CHANGES_TOPIC=a/b"}, "kafka_changes_topic"},
+        {{"MEROS_KAFKA_BROKERS=x:9092", "MEROS_KAFKA_TOPICS=a", "MEROS_KAFKA_DEAD_LETTER_SUFFIX=:"}, "kafka_dead_letter_suffix"},
+        {{"MEROS_KAFKA_BROKERS=x:9092", "MEROS_KAFKA_TOPICS=a", "MEROS_KAFKA_USERNAME=u"}, "say nothing"},
+        {{"MEROS_KAFKA_BROKERS=x:9092", "MEROS_KAFKA_TOPICS=a", "MEROS_KAFKA_CA_FILE=/ca.pem"}, "kafka_ca_file"},
+        {{"MEROS_KAFKA_BROKERS=x:9092", "MEROS_KAFKA_TOPICS=a", "MEROS_KAFKA_SECURITY_PROTOCOL=ssl", "MEROS_KAFKA_CA_FILE=/ca.pem"}, NULL},
+        {{"MEROS_KAFKA_BROKERS=x:9092", "MEROS_KAFKA_TOPICS=a", "MEROS_KAFKA_SECURITY_PROTOCOL=sasl_ssl", "MEROS_KAFKA_USERNAME=u", "MEROS_KAFKA_PASSWORD=p"}, "needs kafka_sasl_mechanism"},
+        {{"MEROS_KAFKA_BROKERS=x:9092", "MEROS_KAFKA_TOPICS=a", "MEROS_KAFKA_SECURITY_PROTOCOL=sasl_ssl", "MEROS_KAFKA_SASL_MECHANISM=PLAIN", "MEROS_KAFKA_USERNAME=u", "MEROS_KAFKA_PASSWORD=hunter2"}, NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct config c;
+        struct meros_err err = MEROS_ERR_INIT;
+        char *environment[8];
+        memcpy(environment, cases[i].environment, sizeof environment);
+        enum meros_code rc = load(&c, NULL, NULL, 0, environment, &err);
+        cr_assert_eq(rc, cases[i].says == NULL ? MEROS_OK : MEROS_INVALID, "case %zu: %s", i, err.detail);
+        if (rc == MEROS_OK) config_done(&c);
+        else cr_assert_not_null(strstr(err.detail, cases[i].says), "case %zu: %s", i, err.detail);
+    }
+}
