@@ -68,6 +68,7 @@ ALTER TABLE public.api_keys ALTER COLUMN key_no ADD GENERATED ALWAYS AS IDENTITY
 CREATE TABLE public.change_names (
     model_no bigint NOT NULL,
     segment_id text NOT NULL COLLATE pg_catalog."C",
+    segmentation_no bigint NOT NULL,
     label text NOT NULL,
     model_id text NOT NULL COLLATE pg_catalog."C",
     version bigint NOT NULL

@@ -34,16 +34,18 @@ create index segment_changes_news on segment_changes (change_no) where news;
 
 -- What segments were called when a model judged by them; outlives the models, as history does.
 create table change_names (
-    model_no   bigint not null,
-    segment_id text collate "C" not null,
-    label      text not null,
-    model_id   text collate "C" not null,
-    version    bigint not null,
+    model_no        bigint not null,
+    segment_id      text collate "C" not null,
+    segmentation_no bigint not null,
+    label           text not null,
+    model_id        text collate "C" not null,
+    version         bigint not null,
     primary key (model_no, segment_id)
 );
 
-insert into change_names (model_no, segment_id, label, model_id, version)
-select s.model_no, s.segment_id, s.label, o.model_id, o.version from segments s join models o using (model_no);
+insert into change_names (model_no, segment_id, segmentation_no, label, model_id, version)
+select g.model_no, g.segment_id, s.segmentation_no, g.label, o.model_id, o.version
+from segments g join models o using (model_no) join segmentations s on s.name = o.name;
 insert into segment_changes (customer_no, segmentation_no, segment_id, entered, news, at, model_no)
 select m.customer_no, m.segmentation_no, m.segment_id, true, false, m.since, o.model_no
 from memberships m join segmentations s using (segmentation_no)

@@ -20,6 +20,7 @@ extern const struct http_route api_customers_routes[];    /* put, patch, delete,
 extern const struct http_route api_customer_get_routes[]; /* GET /v1/customers/{id}: fresh stats and segments */
 extern const struct http_route api_products_routes[];
 extern const struct http_route api_segments_routes[];     /* segmentations and their members */
+extern const struct http_route api_segment_history_routes[]; /* who entered and left, and the stream of it */
 extern const struct http_route api_models_routes[];
 extern const struct http_route api_rejections_routes[];
 extern const struct http_route api_events_routes[];       /* events, outcomes of campaigns */

@@ -1,5 +1,7 @@
 /* /v1/segmentations: how the customers are divided, and who is where. */
 #include "api_priv.h"
+#include "meros/base/clock.h"
+#include "meros/service/segment_changes.h"
 #include "meros/service/segments.h"
 
 static void write_model_ref(struct jsonw *w, const struct model_row *m)
@@ -117,8 +119,10 @@ static enum meros_code members(struct http_request *req, struct meros_err *err)
     struct api_reply r;
     struct api_listing l = {.w = api_reply_begin(&r), .limit = page.limit};
     api_page_begin(&page, l.w);
-    rc = segment_members(api_service(req), http_path_param(req, "name"), http_path_param(req, "id"), page.part[0].i,
-                         page.limit + 1, write_member, &l, err);
+    const struct str name = http_path_param(req, "name"), id = http_path_param(req, "id");
+    const int64_t at = http_query_time(req, "at", TIME_NONE);
+    rc = at == TIME_NONE ? segment_members(api_service(req), name, id, page.part[0].i, page.limit + 1, write_member, &l, err)
+                         : segment_members_at(api_service(req), name, id, at, page.part[0].i, page.limit + 1, write_member, &l, err);
     if (rc != MEROS_OK) {
         api_reply_drop(&r);
         return rc;
@@ -128,12 +132,13 @@ static enum meros_code members(struct http_request *req, struct meros_err *err)
 }
 
 static const struct http_param page_params[] = {API_PAGE_PARAMS, {0}};
+static const struct http_param member_params[] = {API_PAGE_PARAMS, {.name = "at", .kind = HTTP_PARAM_TIME}, {0}};
 
 const struct http_route api_segments_routes[] = {
     {.method = HTTP_GET, .pattern = "/v1/segmentations", .name = "listSegmentations", .scopes = SCOPE_READ,
      .params = page_params, .fn = list},
     {.method = HTTP_GET, .pattern = "/v1/segmentations/{name}", .name = "getSegmentation", .scopes = SCOPE_READ, .fn = get},
     {.method = HTTP_GET, .pattern = "/v1/segmentations/{name}/segments/{id}/customers", .name = "listSegmentCustomers",
-     .scopes = SCOPE_READ, .params = page_params, .fn = members},
+     .scopes = SCOPE_READ, .params = member_params, .fn = members},
     {0},
 };

@@ -31,6 +31,7 @@
 #include "meros/service/keys.h"
 #include "meros/service/listener.h"
 #include "meros/service/rejections.h"
+#include "meros/service/segment_stream.h"
 #include "meros/service/serving.h"
 #include "meros/service/sweeper.h"
 #include "meros/service/webhooks.h"
@@ -39,8 +40,8 @@
 
 /* What stands on a migrated database, in the order in which it starts. */
 enum stage {
-    STAGE_MIGRATE, STAGE_KEYS, STAGE_IDEMPOTENCY, STAGE_REJECTIONS, STAGE_SERVING, STAGE_SWEEPER, STAGE_INGEST, STAGE_JOBS, STAGE_WEBHOOKS,
-    STAGE_LISTENER, STAGE_KAFKA_IN, STAGE_KAFKA_OUT, STAGE_UP
+    STAGE_MIGRATE, STAGE_KEYS, STAGE_IDEMPOTENCY, STAGE_REJECTIONS, STAGE_SERVING, STAGE_SWEEPER, STAGE_STREAM, STAGE_INGEST,
+    STAGE_JOBS, STAGE_WEBHOOKS, STAGE_LISTENER, STAGE_KAFKA_IN, STAGE_KAFKA_OUT, STAGE_UP
 };
 
 /* What is being sent to receivers of webhooks may take so long once the service stops. */
@@ -201,6 +202,7 @@ static enum meros_code step(struct app *a, struct meros_err *err)
     case STAGE_SERVING: return serving_start(svc, err);
     case STAGE_SWEEPER: return sweeper_start(svc, err);
     case STAGE_INGEST: return ingest_start(svc, err);
+    case STAGE_STREAM: return segment_stream_start(svc, err);
     case STAGE_JOBS: return jobs_start(svc, job_kinds, err);
     case STAGE_WEBHOOKS: return webhooks_start(svc, err);
     case STAGE_LISTENER: return listener_start(svc, err);
@@ -362,6 +364,7 @@ static bool stop(struct app *a)
     bool idle = svc->jobs == NULL || jobs_stop(svc, 2500);
     webhooks_stop(svc, WEBHOOKS_DRAIN_MS);
     if (svc->listener != NULL) listener_stop(svc);
+    segment_stream_stop(svc);
     sweeper_stop(svc);
     serving_stop(svc);
     if (!idle) {
@@ -372,6 +375,7 @@ static bool stop(struct app *a)
     kafka_in_free(svc);
     kafka_out_free(svc);
     if (svc->jobs != NULL) jobs_free(svc);
+    segment_stream_free(svc);
     sweeper_free(svc);
     webhooks_free(svc);
     serving_free(svc);

@@ -7,15 +7,15 @@
 #include "meros/store/models.h"
 #include "meros/store/segments.h"
 #include "meros/store/store.h"
+#include "segments_priv.h"
 
-/* One read-only view for all queries of one question. */
-static enum meros_code open_view(struct service *svc, struct store_conn **c, struct meros_err *err)
+enum meros_code segments_open_view(struct service *svc, struct store_conn **c, struct meros_err *err)
 {
     enum meros_code rc = store_acquire(svc->store, c, err);
     return rc == MEROS_OK ? store_begin_snapshot(*c, err) : rc;
 }
 
-static void close_view(struct service *svc, struct store_conn *c)
+void segments_close_view(struct service *svc, struct store_conn *c)
 {
     if (c != NULL) store_rollback(c);
     store_release(svc->store, c);
@@ -36,7 +36,27 @@ struct found {
     struct segment_row rows[SEGMENTS_MAX];
     size_t n;
     int64_t customers;
+    struct {
+        char id[SEGMENT_ID_MAX + 1];
+        int64_t size;
+    } now[SEGMENTS_MAX]; /* who is where at this moment */
+    size_t n_now;
 };
+
+static void note_size(void *arg, struct str segment_id, int64_t size)
+{
+    struct found *f = arg;
+    if (f->n_now == SEGMENTS_MAX || !str_copy(f->now[f->n_now].id, sizeof f->now[0].id, segment_id)) return;
+    f->now[f->n_now++].size = size;
+    f->customers += size;
+}
+
+static int64_t size_now(const struct found *f, struct str segment_id)
+{
+    for (size_t i = 0; i < f->n_now; i++)
+        if (str_is(segment_id, f->now[i].id)) return f->now[i].size;
+    return 0;
+}
 
 static enum meros_code copy_text(struct str *s, struct meros_err *err)
 {
@@ -50,14 +70,16 @@ static enum meros_code copy_text(struct str *s, struct meros_err *err)
 static enum meros_code add_segment(void *arg, const struct segment_row *s, struct meros_err *err)
 {
     struct found *f = arg;
-    /* A group that nobody is in (RFM has fixed ones) is not worth a line. */
-    if (s->size == 0 || f->n == SEGMENTS_MAX) return MEROS_OK;
+    const int64_t size = size_now(f, s->id);
+    /* A group that nobody is in, nor was when all were judged (RFM has fixed ones), is not worth a line. */
+    if ((s->size == 0 && size == 0) || f->n == SEGMENTS_MAX) return MEROS_OK;
     struct segment_row *row = &f->rows[f->n];
     struct str id = s->id, label = s->label, description = s->description, profile = s->profile;
     *row = *s;
     row->id = row->label = row->description = row->profile = STR_NONE;
+    row->size = size;
+    row->share = f->customers == 0 ? 0 : (double)size / (double)f->customers;
     f->n++;
-    f->customers += s->size;
     enum meros_code rc = copy_text(&id, err);
     if (rc == MEROS_OK) row->id = id, rc = copy_text(&label, err);
     if (rc == MEROS_OK) row->label = label, rc = copy_text(&description, err);
@@ -80,7 +102,8 @@ static enum meros_code view_model(void *arg, const struct model_row *m, struct m
     struct viewing *v = arg;
     struct found *f = calloc(1, sizeof *f);
     if (f == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while reading segments.");
-    enum meros_code rc = store_segments_read(v->c, m->model_no, add_segment, f, err);
+    enum meros_code rc = store_segment_sizes(v->c, m->name, note_size, f, err);
+    if (rc == MEROS_OK) rc = store_segments_read(v->c, m->model_no, add_segment, f, err);
     if (rc == MEROS_OK) {
         const struct segmentation_view view = {m, f->rows, f->n, f->customers};
         v->fn(v->arg, &view);
@@ -89,13 +112,7 @@ static enum meros_code view_model(void *arg, const struct model_row *m, struct m
     return rc;
 }
 
-/* "There is no …; there are a, b, c." in err->detail. */
-struct naming {
-    struct buf list;
-    size_t n;
-};
-
-static void add_name(struct naming *n, struct str name)
+void naming_add(struct naming *n, struct str name)
 {
     if (n->n++ > 0) buf_str(&n->list, ", ");
     buf_append(&n->list, name.p, name.n);
@@ -104,11 +121,11 @@ static void add_name(struct naming *n, struct str name)
 static enum meros_code name_segmentation(void *arg, const struct model_row *m, struct meros_err *err)
 {
     (void)err;
-    add_name(arg, m->name);
+    naming_add(arg, m->name);
     return MEROS_OK;
 }
 
-static enum meros_code no_segmentation(struct store_conn *c, struct str name, struct meros_err *err)
+enum meros_code segmentation_missing(struct store_conn *c, struct str name, struct meros_err *err)
 {
     struct naming there = {.n = 0};
     buf_init(&there.list, 300);
@@ -126,10 +143,10 @@ static enum meros_code no_segmentation(struct store_conn *c, struct str name, st
 enum meros_code segmentation_get(struct service *svc, struct str name, segmentation_fn fn, void *arg, struct meros_err *err)
 {
     struct viewing v = {.fn = fn, .arg = arg};
-    enum meros_code rc = open_view(svc, &v.c, err);
+    enum meros_code rc = segments_open_view(svc, &v.c, err);
     if (rc == MEROS_OK) rc = store_model_active(v.c, STR("segments"), name, view_model, &v, err);
-    if (rc == MEROS_NOT_FOUND) rc = no_segmentation(v.c, name, err);
-    close_view(svc, v.c);
+    if (rc == MEROS_NOT_FOUND) rc = segmentation_missing(v.c, name, err);
+    segments_close_view(svc, v.c);
     return rc;
 }
 
@@ -137,9 +154,9 @@ enum meros_code segmentation_list(struct service *svc, int64_t before, int64_t l
                                   struct meros_err *err)
 {
     struct viewing v = {.fn = fn, .arg = arg};
-    enum meros_code rc = open_view(svc, &v.c, err);
+    enum meros_code rc = segments_open_view(svc, &v.c, err);
     if (rc == MEROS_OK) rc = store_model_list(v.c, STR("segments"), 1, before, limit, view_model, &v, err);
-    close_view(svc, v.c);
+    segments_close_view(svc, v.c);
     return rc;
 }
 
@@ -157,7 +174,7 @@ static enum meros_code look_segment(void *arg, const struct segment_row *s, stru
     struct looking *l = arg;
     (void)err;
     l->found |= str_eq(s->id, l->segment_id);
-    add_name(&l->there, s->id);
+    naming_add(&l->there, s->id);
     return MEROS_OK;
 }
 
@@ -172,17 +189,17 @@ enum meros_code segment_members(struct service *svc, struct str name, struct str
 {
     struct looking l = {.segment_id = segment_id};
     buf_init(&l.there.list, 300);
-    enum meros_code rc = open_view(svc, &l.c, err);
+    enum meros_code rc = segments_open_view(svc, &l.c, err);
     if (rc == MEROS_OK) rc = store_model_active(l.c, STR("segments"), name, look_model, &l, err);
     if (rc == MEROS_NOT_FOUND)
-        rc = no_segmentation(l.c, name, err);
+        rc = segmentation_missing(l.c, name, err);
     else if (rc == MEROS_OK && !l.found)
         rc = err_set(err, MEROS_NOT_FOUND, "The segmentation \"%.*s\" has no segment \"%.*s\"; it has: %s.", (int)name.n, name.p,
                      (int)segment_id.n, segment_id.p, l.there.list.data);
     else if (rc == MEROS_OK)
         rc = store_members_page(l.c, name, segment_id, after, limit, fn, arg, err);
     buf_done(&l.there.list);
-    close_view(svc, l.c);
+    segments_close_view(svc, l.c);
     return rc;
 }
 
@@ -247,9 +264,9 @@ enum meros_code models_export(struct service *svc, struct str id, struct buf *ou
 {
     struct store_conn *c = NULL;
     int64_t no = 0;
-    enum meros_code rc = open_view(svc, &c, err);
+    enum meros_code rc = segments_open_view(svc, &c, err);
     if (rc == MEROS_OK) rc = store_model_get(c, id, take_no, &no, err);
     if (rc == MEROS_OK) rc = store_model_artifact(c, no, out, err);
-    close_view(svc, c);
+    segments_close_view(svc, c);
     return rc;
 }

@@ -29,9 +29,9 @@ static const struct sql MOVES_RECORD = {"moves_record",
     "select min(change_no), max(change_no) from noted", SQL_ROW};
 /* What the model calls its own segments goes before what the one before it called those that it no longer has. */
 static const struct sql NAMES = {"changes_names",
-    "insert into change_names (model_no, segment_id, label, model_id, version) "
-    "select distinct on (s.segment_id) m.model_no, s.segment_id, s.label, m.model_id, m.version "
-    "from models m join (select segment_id, label, model_no, true as own from segments where model_no = $1 "
+    "insert into change_names (model_no, segment_id, segmentation_no, label, model_id, version) "
+    "select distinct on (s.segment_id) m.model_no, s.segment_id, g.segmentation_no, s.label, m.model_id, m.version "
+    "from models m join segmentations g on g.name = m.name join (select segment_id, label, model_no, true as own from segments where model_no = $1 "
     "  union all select n.segment_id, n.label, $1, false from models given join models b on b.kind = given.kind and b.name = given.name "
     "              and b.active and b.model_no <> $1 join change_names n on n.model_no = b.model_no where given.model_no = $1) s "
     "on s.model_no = m.model_no where m.model_no = $1 order by s.segment_id, s.own desc "
@@ -179,6 +179,9 @@ static const struct sql TRANSITIONS = {"changes_transitions",
     "left join change_names b on b.model_no = t.becomes_by and b.segment_id = t.becomes "
     "order by t.customers desc, t.was, t.becomes", SQL_ROWS};
 
+static const struct sql SEGMENTS_EVER = {"changes_segments_ever",
+    "select distinct segment_id from change_names where segmentation_no = " SEGMENTATION " order by segment_id", SQL_ROWS};
+
 static enum meros_code give(struct rows *r, segment_change_fn fn, void *arg, struct meros_err *err)
 {
     enum meros_code rc = MEROS_OK;
@@ -239,6 +242,17 @@ enum meros_code store_changes_of_segmentation(struct store_conn *c, struct str s
     enum meros_code rc = sql_exec(c, &OF_SEGMENTATION, &r, err, P_TEXT(segmentation), P_INT(before), P_INT(limit), P_TEXT(f->segment_id),
                                   P_INT(f->entered), P_TIME(f->since), P_TIME(f->until));
     return rc == MEROS_OK ? give(&r, fn, arg, err) : rc;
+}
+
+enum meros_code store_segments_ever(struct store_conn *c, struct str segmentation, void (*fn)(void *arg, struct str segment_id),
+                                    void *arg, struct meros_err *err)
+{
+    struct rows r;
+    enum meros_code rc = sql_exec(c, &SEGMENTS_EVER, &r, err, P_TEXT(segmentation));
+    if (rc != MEROS_OK) return rc;
+    for (size_t i = 0; i < r.n; i++) fn(arg, rows_text(&r, i, 0));
+    rows_done(&r);
+    return MEROS_OK;
 }
 
 enum meros_code store_members_page_at(struct store_conn *c, struct str segmentation, struct str segment_id, int64_t at, int64_t after,

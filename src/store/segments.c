@@ -36,6 +36,12 @@ static const struct sql SEGMENTS_READ = {
 static const struct sql EVALUATED = {
     "segments_evaluated", "update models set evaluated_at = $2 where model_no = $1", SQL_NOTHING};
 
+static const struct sql SIZES = {
+    "segment_sizes",
+    "select segment_id, count(*) from memberships "
+    "where segmentation_no = (select segmentation_no from segmentations where name = $1) group by segment_id",
+    SQL_ROWS};
+
 /* COPY takes no parameters; the segmentation is passed as a setting of the transaction. */
 static const struct sql SET_SEGMENTATION = {
     "memberships_set_segmentation", "select set_config('meros.segmentation', $1::bigint::text, true)", SQL_ROW};
@@ -214,6 +220,16 @@ enum meros_code store_segments_read(struct store_conn *c, int64_t model_no, segm
 enum meros_code store_segments_evaluated(struct store_conn *c, int64_t model_no, int64_t at, struct meros_err *err)
 {
     return sql_exec(c, &EVALUATED, NULL, err, P_INT(model_no), P_TIME(at));
+}
+
+enum meros_code store_segment_sizes(struct store_conn *c, struct str segmentation, segment_size_fn fn, void *arg, struct meros_err *err)
+{
+    struct rows r;
+    enum meros_code rc = sql_exec(c, &SIZES, &r, err, P_TEXT(segmentation));
+    if (rc != MEROS_OK) return rc;
+    for (size_t i = 0; i < r.n; i++) fn(arg, rows_text(&r, i, 0), rows_int(&r, i, 1));
+    rows_done(&r);
+    return MEROS_OK;
 }
 
 struct reading {

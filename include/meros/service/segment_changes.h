@@ -29,4 +29,29 @@ enum meros_code segment_changes_after(struct store_conn *c, int64_t after, int64
 /* The number of the newest news; 0: there is none. */
 enum meros_code segment_changes_last(struct store_conn *c, int64_t *out, struct meros_err *err) MEROS_MUSTCHECK;
 
+/* --- looking it up, newest first; `before` is the change_no of the last one seen (0: from the newest) */
+typedef void (*segment_change_show_fn)(void *arg, const struct segment_change *x);
+/* NOT_FOUND: there is no such customer. Of a customer whom others have joined, theirs too. */
+enum meros_code customer_history(struct service *svc, struct str customer_id, int64_t before, int64_t limit, segment_change_show_fn fn,
+                                 void *arg, struct meros_err *err) MEROS_MUSTCHECK;
+struct segment_history_filter {
+    struct str segment_id; /* absent: any */
+    int entered;           /* 1: entered, 0: left, -1: both */
+    int64_t since, until;  /* since <= at < until; TIME_NONE: no bound */
+};
+/* NOT_FOUND names the segmentations, or the segments, that there are. */
+enum meros_code segmentation_history(struct service *svc, struct str name, const struct segment_history_filter *f, int64_t before,
+                                     int64_t limit, segment_change_show_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
+/* Who was in a segment at a moment, as far as it was recorded by now: nobody before the segmentation was first evaluated.
+ * INVALID for a moment in the future. */
+typedef void (*segment_member_fn)(void *arg, const struct member_row *m);
+enum meros_code segment_members_at(struct service *svc, struct str name, struct str segment_id, int64_t at, int64_t after, int64_t limit,
+                                   segment_member_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
+/* How many were in which segment at one moment and in which at another, the most first. STR_NONE: in none, as those are
+ * who came or went in between. INVALID for a moment in the future, or if `from` is not before `to`. */
+typedef void (*segment_transition_fn)(void *arg, struct str from_id, struct str from_label, struct str to_id, struct str to_label,
+                                      int64_t customers);
+enum meros_code segment_transitions(struct service *svc, struct str name, int64_t from, int64_t to, segment_transition_fn fn, void *arg,
+                                    struct meros_err *err) MEROS_MUSTCHECK;
+
 #endif

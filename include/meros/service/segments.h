@@ -11,7 +11,8 @@
 #include "meros/domain/segment.h"
 #include "meros/service/service.h"
 
-/* A segmentation is its active model and the segments somebody is in. */
+/* A segmentation is its active model and its segments. size, share and customers are of this moment; what segments look
+ * like is of model->evaluated_at. */
 struct segmentation_view {
     const struct model_row *model;
     const struct segment_row *segments;

@@ -23,6 +23,7 @@ struct ingest;        /* service/ingest.c: the group commit of what comes in ite
 struct webhook_sender; /* service/webhooks.h */
 struct kafka_in;      /* service/kafka_in.c: events from Kafka */
 struct kafka_out;     /* service/kafka_out.c: segment changes to Kafka */
+struct segment_stream; /* service/segment_stream.h: who follows changes of segments */
 struct model_serving; /* service/serving.c: the published snapshot of active models and the live customer reader */
 
 /* Strings are never NULL; "" is none. Checked together by app/config.c. */
@@ -71,6 +72,7 @@ struct service {
     struct webhook_sender *webhooks;
     struct kafka_in *kafka_in;   /* NULL: no topics are read */
     struct kafka_out *kafka_out; /* NULL: nothing is produced */
+    struct segment_stream *segment_stream;
     _Atomic bool up;       /* all of the above is there: the schema is current, keys are known, jobs run */
     _Atomic bool draining;
 };

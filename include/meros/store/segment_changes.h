@@ -56,6 +56,10 @@ enum meros_code store_changes_of_segmentation(struct store_conn *c, struct str s
                                               int64_t before, int64_t limit, segment_change_fn fn, void *arg,
                                               struct meros_err *err) MEROS_MUSTCHECK;
 
+/* The segments that a segmentation has or ever had. */
+enum meros_code store_segments_ever(struct store_conn *c, struct str segmentation, void (*fn)(void *arg, struct str segment_id),
+                                    void *arg, struct meros_err *err) MEROS_MUSTCHECK;
+
 /* Who was in a segment at a moment, as far as it was recorded: in the order of customer_no, after `after`. */
 enum meros_code store_members_page_at(struct store_conn *c, struct str segmentation, struct str segment_id, int64_t at, int64_t after,
                                       int64_t limit, void (*fn)(void *arg, const struct member_row *m), void *arg,

@@ -35,6 +35,11 @@ enum meros_code store_segments_read(struct store_conn *c, int64_t model_no, segm
 /* The moment a model's customers were last judged at. */
 enum meros_code store_segments_evaluated(struct store_conn *c, int64_t model_no, int64_t at, struct meros_err *err) MEROS_MUSTCHECK;
 
+/* How many are in each segment of a segmentation now. */
+typedef void (*segment_size_fn)(void *arg, struct str segment_id, int64_t size);
+enum meros_code store_segment_sizes(struct store_conn *c, struct str segmentation, segment_size_fn fn, void *arg,
+                                    struct meros_err *err) MEROS_MUSTCHECK;
+
 /* Streams (customer_no, segment_id) in the order of customer_no. */
 typedef enum meros_code (*membership_fn)(void *arg, int64_t customer_no, struct str segment_id, struct meros_err *err);
 enum meros_code store_memberships_read(struct store_conn *c, int64_t segmentation_no, membership_fn fn, void *arg,
