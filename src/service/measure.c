@@ -6,6 +6,7 @@
 #include "meros/service/kafka_out.h"
 #include "meros/service/listener.h"
 #include "meros/service/webhooks.h"
+#include "meros/store/changed.h"
 #include "meros/store/store.h"
 
 static struct metric_family jobs = {
@@ -20,6 +21,10 @@ static struct metric_family timeouts = {
     .name = "meros_db_acquire_timeouts_total", .help = "Waits for a connection that ended without one.", .kind = METRIC_COUNTER};
 static struct metric_family failures = {
     .name = "meros_db_connect_failures_total", .help = "Attempts to connect that failed.", .kind = METRIC_COUNTER};
+static struct metric_family changed_lag = {
+    .name = "meros_changed_oldest_seconds", .help = "How long the oldest change of a customer has waited to be judged.", .kind = METRIC_GAUGE};
+static struct metric_family changed = {
+    .name = "meros_changed_customers_waiting", .help = "Customers that changed and wait to be judged.", .kind = METRIC_GAUGE};
 static struct metric_family up = {
     .name = "meros_db_up", .help = "1 if the database has answered within the last seconds.", .kind = METRIC_GAUGE};
 
@@ -54,6 +59,20 @@ static void measure_jobs(struct service *svc)
         set(&jobs, job_state_words[i], (double)n[i]);
 }
 
+static void measure_changes(struct service *svc)
+{
+    struct meros_err err = MEROS_ERR_INIT;
+    struct store_conn *c = NULL;
+    double seconds = 0;
+    int64_t customers = 0;
+    if (!svc->up || !store_available(svc->store) || store_acquire(svc->store, &c, &err) != MEROS_OK) return;
+    if (store_changed_waiting(c, &seconds, &customers, &err) == MEROS_OK) {
+        set(&changed_lag, NULL, seconds);
+        set(&changed, NULL, (double)customers);
+    }
+    store_release(svc->store, c);
+}
+
 void service_measure(struct service *svc)
 {
     measure_store(svc);
@@ -63,4 +82,5 @@ void service_measure(struct service *svc)
         kafka_in_measure(svc);
         kafka_out_measure(svc);
     }
+    measure_changes(svc);
 }

@@ -27,6 +27,7 @@
 enum {
     POLL_MS = 250,        /* other replicas' changes are found by looking; one's own wake the thread */
     RETRY_MS = 500,
+    AGAIN_MS = 250,       /* between two looks whether nobody extracts any more */
     STATEMENT_MS = 60000,
     ARENA_MAX = 512 << 20,
     SETTLE_MS = 100,      /* between two sweeps that have little to do: under load many changes share one */
@@ -57,7 +58,7 @@ struct sweeper {
     uint64_t differing; /* active models that the snapshot lacks although it was read again; 0: none */
     int singles; /* batches of single changes in a row */
     int bulks; /* slices in a row */
-    int64_t rejudge_due_ns;
+    int64_t rejudge_due_ns, again_due_ns;
     bool said; /* that the last sweep failed */
     /* Shared. */
     pthread_mutex_t lock;
@@ -407,7 +408,10 @@ static enum meros_code look(struct sweeper *s, struct pause *out, struct meros_e
     enum meros_code rc = connected(s, err);
     if (rc == MEROS_OK) rc = store_changed_any(s->conn, &noted, &remembered, err);
     if (rc == MEROS_OK && noted) rc = sweep(s, &w, err);
-    if (rc == MEROS_OK && remembered && !noted) rc = store_changed_again(s->conn, err);
+    if (rc == MEROS_OK && remembered && began_ns >= s->again_due_ns) {
+        s->again_due_ns = began_ns + AGAIN_MS * INT64_C(1000000);
+        rc = store_changed_again(s->conn, err);
+    }
     if (rc == MEROS_OK && w.taken == 0) rc = rejudge(s, err);
     if (rc != MEROS_OK) return rc;
     s->singles = w.taken == 0 || w.bulk ? 0 : s->singles + 1;

@@ -1,5 +1,5 @@
-/* What the service measures at the moment of asking, into the gauges of base/counters.h: the pool, the jobs and the
- * outbox of webhooks. */
+/* What the service measures at the moment of asking, into the gauges of base/counters.h: the pool, the jobs, the changes
+ * that wait to be judged, the outbox of webhooks. */
 #ifndef MEROS_SERVICE_MEASURE_H
 #define MEROS_SERVICE_MEASURE_H
 
