@@ -18,6 +18,8 @@
 
 enum {
     LOOK_MS = 1000,
+    TURN_MS = 5,         /* between two turns with the database, while there is more to do */
+    UNSETTLED_MAX = 128, /* or sooner, when so many messages are finished */
     TIDY_MS = 60000,
     RETRY_MS = 500,
     AHEAD_MAX = 64,      /* messages claimed and not yet in flight, of a receiver that is quick */
@@ -33,6 +35,7 @@ static struct metric_family seconds_family = {
     .name = "meros_webhook_seconds", .help = "How long receivers of webhooks took to answer, or not to.", .kind = METRIC_HISTOGRAM};
 struct list {
     struct webhook_message *first, **end;
+    size_t n;
 };
 
 struct receiver {
@@ -46,7 +49,7 @@ struct receiver {
     int64_t rest_until_ns;
     int in_flight;
     struct list queue; /* claimed, not yet sent */
-    int64_t queued, ahead;
+    int64_t ahead;     /* how many to hold in it */
 };
 
 struct webhook_sender {
@@ -66,6 +69,7 @@ struct webhook_sender {
     struct receiver *receivers[WEBHOOKS_MAX];
     size_t n;
     struct list unsettled; /* finished, and not written down yet */
+    int64_t turn_ns;          /* when the database may be asked again */
     int64_t load_ns, tidy_ns; /* when it is due; 0: now */
     bool began;   /* connected once */
     bool failing; /* the last round did not go well; said once */
@@ -77,6 +81,7 @@ static void list_init(struct list *l)
 {
     l->first = NULL;
     l->end = &l->first;
+    l->n = 0;
 }
 
 static void list_add(struct list *l, struct webhook_message *m)
@@ -84,12 +89,14 @@ static void list_add(struct list *l, struct webhook_message *m)
     m->next = NULL;
     *l->end = m;
     l->end = &m->next;
+    l->n++;
 }
 
 static struct webhook_message *list_take(struct list *l)
 {
     struct webhook_message *m = l->first;
     if (m == NULL) return NULL;
+    l->n--;
     l->first = m->next;
     if (l->first == NULL) l->end = &l->first;
     return m;
@@ -136,7 +143,6 @@ static void give_back_queue(struct webhook_sender *s, struct receiver *r)
         m->came = WEBHOOK_BACK;
         list_add(&s->unsettled, m);
     }
-    r->queued = 0;
 }
 
 static void note_receiver(void *arg, const struct webhook_row *w)
@@ -240,7 +246,6 @@ static void send_queued(struct webhook_sender *s)
         }
         while (r->queue.first != NULL && r->in_flight < window(r)) {
             struct webhook_message *m = list_take(&r->queue);
-            r->queued--;
             if (submit(s, r, m)) {
                 r->in_flight++;
                 continue;
@@ -277,7 +282,6 @@ static void take_claimed(void *arg, const struct outbox_message *x)
         list_add(&s->unsettled, m);
     } else {
         list_add(&r->queue, m);
-        r->queued++;
     }
 }
 
@@ -285,8 +289,8 @@ static void take_claimed(void *arg, const struct outbox_message *x)
 static int64_t wanted(struct receiver *r, bool probing, int64_t now)
 {
     if (!r->usable || now < r->rest_until_ns || probing != (window(r) == 1)) return 0;
-    if (probing) return r->in_flight + r->queued == 0;
-    return r->queued > r->ahead / 2 ? 0 : r->ahead - r->queued;
+    if (probing) return r->in_flight == 0 && r->queue.n == 0;
+    return (int64_t)r->queue.n > r->ahead / 2 ? 0 : r->ahead - (int64_t)r->queue.n;
 }
 
 /* Claims for those that are well, or for those that are tried with a single message. *out_more: perhaps more is due. */
@@ -299,13 +303,13 @@ static enum meros_code claim(struct webhook_sender *s, bool probing, bool *out_m
         struct receiver *r = s->receivers[i];
         if ((wants[n] = wanted(r, probing, now)) == 0) continue;
         nos[n] = r->webhook_no;
-        before[n] = r->queued;
+        before[n] = (int64_t)r->queue.n;
         asked[n++] = r;
     }
     if (n == 0) return MEROS_OK;
     enum meros_code rc = store_outbox_claim(s->conn, nos, wants, n, probing, s->lease_s, take_claimed, s, err);
     for (size_t i = 0; rc == MEROS_OK && i < n && !probing; i++) {
-        bool all = asked[i]->queued - before[i] == wants[i];
+        bool all = (int64_t)asked[i]->queue.n - before[i] == wants[i];
         if (!all) continue;
         *out_more = true;
         if (before[i] == 0 && asked[i]->ahead < AHEAD_MAX) asked[i]->ahead *= 2;
@@ -363,7 +367,7 @@ static void clear_resting(struct webhook_sender *s)
     const int64_t now = clock_mono_ns();
     for (size_t i = 0; i < s->n; i++) {
         struct receiver *r = s->receivers[i];
-        if (now < r->rest_until_ns || (r->failures >= WEBHOOK_RESTS_AFTER && r->queued > 1)) give_back_queue(s, r);
+        if (now < r->rest_until_ns || (r->failures >= WEBHOOK_RESTS_AFTER && r->queue.n > 1)) give_back_queue(s, r);
     }
 }
 
@@ -394,15 +398,24 @@ static enum meros_code connect_first(struct webhook_sender *s, struct meros_err 
     return rc;
 }
 
+/* What was finished makes room for what is queued; the database is asked for many messages at once, so that a quick
+ * receiver does not wait for it after each. */
 static void one_round(struct webhook_sender *s, int *out_wait_ms)
 {
     struct meros_err err = MEROS_ERR_INIT;
     bool more = false;
-    enum meros_code rc = s->conn != NULL ? MEROS_OK : connect_first(s, &err);
     take_finished(s);
+    send_queued(s);
+    int64_t left = s->turn_ns - clock_mono_ns();
+    if (left > 0 && (s->conn == NULL || s->unsettled.n < UNSETTLED_MAX)) {
+        *out_wait_ms = (int)(left / MS) + 1;
+        return;
+    }
+    enum meros_code rc = s->conn != NULL ? MEROS_OK : connect_first(s, &err);
     if (rc == MEROS_OK) rc = turn(s, &more, &err);
-    *out_wait_ms = more ? 0 : LOOK_MS;
     if (rc == MEROS_OK) {
+        s->turn_ns = clock_mono_ns() + TURN_MS * MS;
+        *out_wait_ms = more || s->unsettled.n > 0 ? TURN_MS : LOOK_MS;
         s->failing = false;
         return;
     }
@@ -410,6 +423,7 @@ static void one_round(struct webhook_sender *s, int *out_wait_ms)
     s->failing = true;
     store_disconnect(s->conn); /* NULL is fine; whatever was wrong with it, a new one is clean */
     s->conn = NULL;
+    s->turn_ns = clock_mono_ns() + RETRY_MS * MS;
     *out_wait_ms = RETRY_MS;
 }
 
