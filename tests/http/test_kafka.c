@@ -189,6 +189,23 @@ Test(kafka, poison_goes_aside_and_neither_an_absent_database_nor_reading_again_c
     end();
 }
 
+Test(kafka, a_stored_place_that_the_topic_lacks_is_said_and_latest_keeps_where_it_began, .timeout = 120)
+{
+    begin();
+    produce(0, 10 * PARTITIONS);
+    pg_run(db, "insert into kafka_offsets values ('shop', 'clicks', 0, 1000)");
+    instance_start(&a, (const char *const[]){setting("MEROS_DATABASE_URL", db->url), setting("MEROS_KAFKA_BROKERS", k.brokers),
+                                             "MEROS_KAFKA_TOPICS=clicks", "MEROS_KAFKA_GROUP=shop", "MEROS_KAFKA_OFFSET_RESET=latest", NULL});
+    instance_await_log(&a, "event=kafka.place_lost", 60);
+    await_count("select count(*) from kafka_offsets where topic = 'clicks' and next_offset = 10", PARTITIONS, 60);
+    produce(10 * PARTITIONS, 11 * PARTITIONS);
+    await_count("select count(*) from kafka_offsets where topic = 'clicks' and next_offset = 11", PARTITIONS, 60);
+    cr_assert_eq(pg_int(db, "select count(*) from events"), PARTITIONS);
+    cr_assert_eq(metric_of(&a, "meros_kafka_lost_places_total"), 1);
+    instance_done(&a);
+    end();
+}
+
 Test(kafka, segment_changes_arrive_on_their_topic_once_and_in_order, .timeout = 200)
 {
     static struct mock_message got[2000];
