@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include "meros/codec/records.h"
 #include "meros/service/event_fields.h"
+#include "meros/service/rejections.h"
 
 enum { ITEMS_MAX = 1000, EVENTS_BODY_MAX = 16 << 20, POINTER_MAX = 120 };
 
@@ -127,6 +128,15 @@ static enum meros_code read_items(struct posting *x, struct json_records *record
 
 /* --- answering */
 
+/* Also for who did not send it and wonders: GET /v1/rejections. */
+static void note_faults(const struct posting *x)
+{
+    enum ingest_source source = x->dataset == DATASET_EVENTS ? INGEST_FROM_EVENTS : INGEST_FROM_OUTCOMES;
+    for (size_t i = 0; i < x->n_faults; i++)
+        rejections_note(api_service(x->req), source, str_of(x->faults[i].detail), str_of(x->faults[i].pointer), STR_NONE, STR_NONE,
+                        str_of(http_request_id(x->req)));
+}
+
 static enum meros_code nothing_good(const struct posting *x, struct meros_err *err)
 {
     const char *what = x->dataset == DATASET_EVENTS ? "event" : "outcome";
@@ -134,6 +144,7 @@ static enum meros_code nothing_good(const struct posting *x, struct meros_err *e
     else if (x->array) err_set(err, MEROS_INVALID, "No %s of the request is valid; nothing was taken.", what);
     else err_set(err, MEROS_INVALID, "The %s is not valid.", what);
     for (size_t i = 0; i < x->n_faults; i++) err_field(err, x->faults[i].pointer, "%s", x->faults[i].detail);
+    note_faults(x);
     return MEROS_INVALID;
 }
 
@@ -157,6 +168,7 @@ static enum meros_code answer(struct http_request *req, struct api_ingest *in, s
         if (rc != MEROS_OK) return rc;
     }
     if (x->n_faults == x->sent) return nothing_good(x, err);
+    note_faults(x);
     struct api_reply reply;
     struct jsonw *w = api_reply_begin(&reply);
     jsonw_begin_object(w);
