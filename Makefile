@@ -202,15 +202,23 @@ run:
 	@$(if $(PORT),MEROS_PORT=$(PORT)) sh .ci/run-demo
 
 # --- bench
-BENCH_SRC := $(filter-out tests/bench/bare_mhd.c,$(sort $(wildcard tests/bench/*.c)))
+BENCH_SRC := $(filter-out tests/bench/bare_mhd.c tests/bench/events_%.c tests/bench/slowsync.c,$(sort $(wildcard tests/bench/*.c)))
 # The yardstick of the HTTP benchmarks, a program of its own: bare libmicrohttpd answering a constant.
 build/bare_mhd: tests/bench/bare_mhd.c $(OUT)/flags
 	$(SAY) LD $@ && $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -lmicrohttpd
+# The ingest benchmark: its clients, the yardstick, and a flush to disk that takes as long as it is told.
+build/events_load: tests/bench/events_load.c $(OUT)/flags
+	$(SAY) LD $@ && $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $<
+build/events_peer: tests/bench/events_peer.c $(OUT)/flags
+	$(SAY) LD $@ && $(CC) $(CPPFLAGS) $(POSTGRES_INCLUDE) $(CFLAGS) $(LDFLAGS) -o $@ $< -lmicrohttpd -lpq -ljansson
+build/slowsync.so: tests/bench/slowsync.c $(OUT)/flags
+	$(SAY) LD $@ && $(CC) $(CPPFLAGS) $(filter-out -fPIE,$(CFLAGS)) -fPIC -shared -o $@ $< -ldl
+BENCH_BINS := build/bench build/bare_mhd build/events_load build/events_peer build/slowsync.so
 build/bench: $(BENCH_SRC) $(wildcard tests/bench/*.h) $(call ALL_LIBS,app $(USES_app)) $(OUT)/flags
 	$(SAY) LD $@ && $(CC) $(TEST_CPPFLAGS) -Itests/bench -Ibuild/include/app $(OPENBLAS_INCLUDE) $(POSTGRES_INCLUDE) $(TEST_CFLAGS) $(LDFLAGS) -o $@ $(BENCH_SRC) -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group $(call EXT_LIBS,app $(USES_app))
 bench:
 	@sh .ci/install build run test bench
-	@$(MAKE) --no-print-directory -j$$(nproc) build/meros build/bench build/bare_mhd
+	@$(MAKE) --no-print-directory -j$$(nproc) build/meros $(BENCH_BINS)
 	@sh tests/bench/run.sh
 
 # --- fuzz with libFuzzer (clang). What it finds stays in build/fuzz/<name>.corpus; `make fuzz-keep T=name` merges the

@@ -24,7 +24,9 @@ static const struct sql MAKE_CUSTOMERS = {"ingest_make_customers",
     "              where not exists (select from customer_ids i where i.customer_id = g.id) order by id collate \"C\" "
     "              on conflict do nothing returning customer_id, customer_no) "
     "insert into customers (customer_no, customer_id, anonymous) "
-    "select customer_no, customer_id, anonymous from made join given on id = customer_id", SQL_NOTHING};
+    "select max(no), id, bool_and(anonymous) " /* a join of the two would be one of all with all */
+    "from (select id, anonymous, null::bigint as no from given union all select customer_id, true, customer_no from made) u "
+    "group by id having max(no) is not null", SQL_NOTHING};
 /* A visitor whose id is said as a known one is that customer from now on (store/identity.h). */
 static const struct sql NAME_VISITORS = {"ingest_name_visitors",
     "update customers c set customer_id = k.id, anonymous = false, changed_at = now() "
