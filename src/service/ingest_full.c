@@ -83,6 +83,17 @@ static enum meros_code change_customers(struct landing *l, const struct landing_
 
 /* --- the rest */
 
+static void number(struct landing *l, struct landing_part *p, const struct identity_item *ids)
+{
+    size_t events = 0, outcomes = 0;
+    for (size_t i = p->from; i < p->to; i++) {
+        if (l->items[i].item->kind == INGEST_EVENT) p->b.events[events++].customer_no = ids[i - p->from].customer_no;
+        if (l->items[i].item->kind == INGEST_OUTCOME) p->b.outcomes[outcomes++].customer_no = ids[i - p->from].customer_no;
+    }
+    p->b.hints = NULL;
+    p->b.resolved = true;
+}
+
 static enum meros_code note_changed(struct landing *l, const struct landing_part *p, const struct identity_outcome *who, struct meros_err *err)
 {
     int64_t *nos = arena_alloc(&l->arena, (p->b.n_events + who->n_changed + 1) * sizeof *nos);
@@ -113,8 +124,7 @@ static enum meros_code land(struct landing *l, struct landing_part *p, bool excl
     *out_again = who.exclusive;
     if (who.exclusive) return MEROS_OK;
     TRY(change_customers(l, p, ids, err));
-    p->b.hints = NULL;
-    p->b.resolved = true;
+    number(l, p, ids);
     TRY(store_ingest_send(l->conn, &p->b, false, err));
     TRY(store_ingest_wait(l->conn, &p->b, err));
     TRY(note_changed(l, p, &who, err));

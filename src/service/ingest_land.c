@@ -47,7 +47,6 @@ static enum meros_code make_part(struct landing *l, size_t from, size_t to, stru
     *p = (struct landing_part){.from = from, .to = to, .last = to == l->n};
     p->plain = !(p->last && l->offsets);
     p->event_results = arena_alloc(&l->arena, n * sizeof(struct ingest_result *));
-    p->event_items = arena_alloc(&l->arena, n * sizeof(const struct ingest_item *));
     p->outcome_results = arena_alloc(&l->arena, n * sizeof(struct ingest_result *));
     p->b = (struct ingest_batch){.events = arena_alloc(&l->arena, n * sizeof *p->b.events),
                                  .outcomes = arena_alloc(&l->arena, n * sizeof *p->b.outcomes),
@@ -55,14 +54,13 @@ static enum meros_code make_part(struct landing *l, size_t from, size_t to, stru
                                  .half_life_days = l->svc->settings.activity_half_life_days,
                                  .hints = l->hints,
                                  .arena = &l->arena};
-    if (p->event_results == NULL || p->event_items == NULL || p->outcome_results == NULL || p->b.events == NULL || p->b.outcomes == NULL)
+    if (p->event_results == NULL || p->outcome_results == NULL || p->b.events == NULL || p->b.outcomes == NULL)
         return no_memory(err);
     for (size_t i = from; i < to; i++) {
         const struct landing_item *x = &l->items[i];
         if (p->plain) p->plain = landing_plain(l, x->item);
         if (x->item->kind == INGEST_EVENT) {
             p->event_results[p->b.n_events] = x->result;
-            p->event_items[p->b.n_events] = x->item;
             p->b.events[p->b.n_events++] =
                 (struct ingest_event){.row = &x->item->event, .anonymous = x->item->anonymous, .key = *x->key};
         } else if (x->item->kind == INGEST_OUTCOME) {
@@ -81,39 +79,11 @@ static void take_fates(struct landing *l, const struct landing_part *p)
     for (size_t i = 0; i < p->b.n_outcomes; i++) p->outcome_results[i]->verdict = verdicts[p->b.outcomes[i].fate];
 }
 
-static bool any_lost(const struct ingest_batch *b)
-{
-    for (size_t i = 0; i < b->n_events; i++)
-        if (b->events[i].fate == INGEST_FATE_LOST) return true;
-    for (size_t i = 0; i < b->n_outcomes; i++)
-        if (b->outcomes[i].fate == INGEST_FATE_LOST) return true;
-    return false;
-}
-
-/* After a commit that left out those whose customer or product was erased since the hint: the part once more, asking for
- * nothing to be there. What landed the first time is seen the second time, and stays accepted. */
-static enum meros_code land_lost(struct landing *l, struct landing_part *p, struct meros_err *err)
-{
-    struct landing_part again;
-    ingest_hints_clear(l->hints);
-    enum meros_code rc = make_part(l, p->from, p->to, &again, err);
-    if (rc == MEROS_OK) rc = landing_full(l, &again, err);
-    if (rc != MEROS_OK) return rc;
-    for (size_t i = 0; i < p->b.n_events; i++)
-        if (p->b.events[i].fate == INGEST_FATE_LOST) p->b.events[i].fate = again.b.events[i].fate;
-    for (size_t i = 0; i < p->b.n_outcomes; i++)
-        if (p->b.outcomes[i].fate == INGEST_FATE_LOST) p->b.outcomes[i].fate = again.b.outcomes[i].fate;
-    return MEROS_OK;
-}
-
 static enum meros_code wait_plain(struct landing *l, struct landing_part *p, struct meros_err *err)
 {
     enum meros_code rc = store_ingest_wait(l->conn, &p->b, err);
-    if (rc != MEROS_OK) {
-        if (!store_broken(l->conn)) store_rollback(l->conn);
-        return rc;
-    }
-    return any_lost(&p->b) ? land_lost(l, p, err) : MEROS_OK;
+    if (rc != MEROS_OK && !store_broken(l->conn)) store_rollback(l->conn);
+    return rc;
 }
 
 static bool refused_value(const struct meros_err *err)

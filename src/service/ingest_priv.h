@@ -35,7 +35,6 @@ struct landing_part {
     bool plain;      /* one exchange lands it */
     struct ingest_batch b;
     struct ingest_result **event_results, **outcome_results; /* beside b.events and b.outcomes */
-    const struct ingest_item **event_items;
 };
 
 /* What the writer works with; its thread's alone. */

@@ -1,9 +1,18 @@
-/* Sets of columns go to the server as binary arrays and come back as the few rows that did not land, so that a batch
- * costs the network one exchange and the server five short statements. */
+/* A batch costs the network two exchanges (three where it names somebody new) and the server a few short statements over
+ * binary arrays:
+ *
+ *   names     only for ids that are not remembered: made where they are not there, then looked up
+ *   rows      insert … on conflict do nothing, which tells what was new
+ *   activity  what the new events add to customer_event_stats, summed up here; who changed; commit
+ *
+ * The first exchange also begins, takes the lock and looks whether any customer is gone since the numbers were remembered
+ * (customers_gone counts erasures and joins, which need the lock alone): then all are looked up again. */
 #include "meros/store/ingest.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include "event_sql_priv.h"
+#include "idmap_priv.h"
 #include "imports_priv.h"
 #include "meros/store/changed.h"
 #include "plumbing.h"
@@ -14,9 +23,11 @@ static const char settings[] =
     "select set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false), "
     "set_config('enable_mergejoin', 'off', false), set_config('plan_cache_mode', 'force_generic_plan', false)";
 
-static const struct sql LOCK_SHARED = {"ingest_lock_shared", "select pg_advisory_xact_lock_shared(" IMPORT_LOCK_NUMBER ")", SQL_ROW};
+static const struct sql LOCK_SHARED = {"ingest_lock_shared",
+    "select pg_advisory_xact_lock_shared(" IMPORT_LOCK_NUMBER ")", SQL_ROW};
 static const struct sql LOCK_ALONE = {"ingest_lock_alone", "select pg_advisory_xact_lock(" IMPORT_LOCK_NUMBER ")", SQL_ROW};
-
+/* A statement of its own: it must see what the lock was waited for. */
+static const struct sql GONE = {"ingest_gone", "select last_value + is_called::int from customers_gone", SQL_ROW};
 static const struct sql MAKE_CUSTOMERS = {"ingest_make_customers",
     "with given as (select id, bool_and(anonymous <> 0) as anonymous from unnest($1::text[], $2::bigint[]) as u (id, anonymous) "
     "               group by id), "
@@ -38,119 +49,73 @@ static const struct sql MAKE_PRODUCTS = {"ingest_make_products",
     "select nextval('product_nos'), id from (select distinct id from unnest($1::text[]) as u (id)) g "
     "where not exists (select from products p where p.product_id = g.id) order by id collate \"C\" on conflict do nothing", SQL_NOTHING};
 
-/* What comes back is what did not land (with $12, everything): the first of equal ones is inserted, so a later one in
- * the batch, and any whose identity is stored, is not. */
-static const struct sql LAND_EVENTS = {"ingest_land_events",
-    "with given as materialized ("
-    "  select g.*, i.customer_no, p.product_no, i.customer_no is null or (g.product_id is not null and p.product_no is null) as lost, "
-    "    row_number() over (partition by i.customer_no, g.event_key order by g.seq) as nth "
-    "  from unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[], $5::timestamptz[], $6::text[], $7::numeric[], $8::numeric[], "
-    "              $9::jsonb[], $10::text[]) with ordinality "
-    "    as g (customer_id, event_key, kind, type, occurred_at, product_id, value, quantity, properties, event_id, seq) "
-    "  left join customer_ids i on i.customer_id = g.customer_id "
-    "  left join products p on p.product_id = g.product_id), "
-    "landed as ("
-    "  insert into events (customer_no, event_key, kind, type, occurred_at, product_no, value, quantity, properties, event_id) "
-    "  select customer_no, event_key, kind, type, coalesce(occurred_at, $11), product_no, value, quantity, properties, event_id "
-    "  from given where not lost and nth = 1 order by customer_no, event_key "
-    "  on conflict do nothing returning customer_no, event_key, kind, occurred_at), "
-    "activity as (" ADD_ACTIVITY("landed", "$13") "), "
-    "note as ("
-    "  insert into changed_customers (customers, customer_nos) select count(*), array_agg(customer_no) "
-    "  from (select customer_no, row_number() over () as place from (select distinct customer_no from landed where not $12) d) p "
-    "  group by (place - 1) / 2000) "
-    "select seq, customer_no, lost, new and nth = 1 as landed "
-    "from (select seq, customer_no, lost, nth, bool_or(fresh) over (partition by customer_no, event_key) as new "
-    "      from (select seq, customer_no, event_key, lost, nth, false as fresh from given "
-    "            union all select null, customer_no, event_key, null, null, true from landed) u) w "
-    "where seq is not null and ($12 or lost or nth > 1 or not new)", SQL_ROWS};
+static const struct sql FIND_CUSTOMERS = {"ingest_find_customers",
+    "select customer_id, customer_no from customer_ids where customer_id = any($1)", SQL_ROWS};
+static const struct sql FIND_PRODUCTS = {"ingest_find_products",
+    "select product_id, product_no from products where product_id = any($1)", SQL_ROWS};
 
-_Static_assert(CHANGED_ROW_MAX == 2000, "the note above is in rows of so many customers");
+/* Rows come in the order of their keys. */
+static const struct sql PUT_EVENTS = {"ingest_put_events",
+    "insert into events (customer_no, event_key, kind, type, occurred_at, product_no, value, quantity, properties, event_id) "
+    "select c, k, kind, type, t, nullif(p, 0), v, q, properties, id "
+    "from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::text[], $5::timestamptz[], $6::bigint[], $7::numeric[], $8::numeric[], "
+    "            $9::jsonb[], $10::text[]) as u (c, k, kind, type, t, p, v, q, properties, id) "
+    "on conflict do nothing returning customer_no, event_key", SQL_ROWS};
+static const struct sql PUT_OUTCOMES = {"ingest_put_outcomes",
+    "insert into outcomes (customer_no, outcome_key, campaign, variant, type, occurred_at, value, outcome_id) "
+    "select * from unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::numeric[], $8::text[]) "
+    "on conflict do nothing returning customer_no, outcome_key", SQL_ROWS};
+static const struct sql ADD = {"ingest_add_activity",
+    "insert into customer_event_stats as s (customer_no, kind, count, decayed, decayed_at, first_at) "
+    "select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::float8[], $5::timestamptz[], $6::timestamptz[]) "
+    JOIN_ACTIVITY("$7"), SQL_NOTHING};
+static const struct sql NOTE = {"ingest_note_changed",
+    "insert into changed_customers (customers, customer_nos) values (array_length($1::bigint[], 1), $1)", SQL_NOTHING};
 
-static const struct sql LAND_OUTCOMES = {"ingest_land_outcomes",
-    "with given as materialized ("
-    "  select g.*, i.customer_no, row_number() over (partition by i.customer_no, g.outcome_key order by g.seq) as nth "
-    "  from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::numeric[], $8::text[]) "
-    "    with ordinality as g (customer_id, outcome_key, campaign, variant, type, occurred_at, value, outcome_id, seq) "
-    "  left join customer_ids i on i.customer_id = g.customer_id), "
-    "landed as ("
-    "  insert into outcomes (customer_no, outcome_key, campaign, variant, type, occurred_at, value, outcome_id) "
-    "  select customer_no, outcome_key, campaign, variant, type, coalesce(occurred_at, $9), value, outcome_id "
-    "  from given where customer_no is not null and nth = 1 order by customer_no, outcome_key "
-    "  on conflict do nothing returning customer_no, outcome_key) "
-    "select seq, customer_no is null as lost "
-    "from (select seq, customer_no, nth, bool_or(fresh) over (partition by customer_no, outcome_key) as new "
-    "      from (select seq, customer_no, outcome_key, nth, false as fresh from given "
-    "            union all select null, customer_no, outcome_key, null, true from landed) u) w "
-    "where seq is not null and (customer_no is null or nth > 1 or not new)", SQL_ROWS};
+_Static_assert(CHANGED_ROW_MAX == 2000, "a note of changed customers is cut into rows of so many");
 
-/* --- hints: hashes of ids, four places for each; a new one takes the place of any. */
-enum { WAYS = 4, SETS = 1 << 16 };
+/* --- what is remembered between batches: numbers of ids. Exact, since a customer's events must not become another's. */
+enum { REMEMBER_MAX = 1 << 20 };
 struct ingest_hints {
-    unsigned char key[SEAL_KEY_BYTES];
-    unsigned turn;
-    uint64_t sets[SETS][WAYS];
+    struct idmap customers; /* twice the number, plus one where the id is one by which the customer is known */
+    struct idmap products;
+    struct idmap pairs;
+    int64_t gone; /* customers_gone when the first of them was looked up */
+    bool gone_known;
 };
 
 struct ingest_hints *ingest_hints_new(void)
 {
     struct ingest_hints *h = calloc(1, sizeof *h);
-    if (h != NULL) crypto_random(h->key, sizeof h->key);
+    if (h == NULL) return NULL;
+    idmap_init(&h->customers, false);
+    idmap_init(&h->products, false);
+    idmap_init(&h->pairs, false);
     return h;
 }
 
 void ingest_hints_free(struct ingest_hints *h)
 {
+    if (h == NULL) return;
+    idmap_done(&h->customers);
+    idmap_done(&h->products);
+    idmap_done(&h->pairs);
     free(h);
 }
 
-void ingest_hints_clear(struct ingest_hints *h)
+static void forget_customers(struct ingest_hints *h)
 {
-    memset(h->sets, 0, sizeof h->sets);
+    idmap_clear(&h->customers);
+    idmap_clear(&h->pairs);
+    h->gone_known = false;
 }
 
-/* Ids are the clients' choice; the seed keeps anybody from aiming for collisions, which would only cost a second try. */
-static uint64_t hint_of(const struct ingest_hints *h, struct str id, uint64_t kind)
+static void remember(struct idmap *m, struct str key, int64_t value)
 {
-    uint64_t v, w;
-    memcpy(&v, h->key, 8);
-    v ^= kind << 56;
-    const char *p = id.p;
-    size_t left = id.n;
-    for (; left > 0; p += w, left -= w) {
-        uint64_t piece = 0, k;
-        w = left < 8 ? left : 8;
-        memcpy(&piece, p, w);
-        memcpy(&k, h->key + 8, 8);
-        unsigned __int128 product = (unsigned __int128)(v ^ piece) * (k | 1);
-        v = (uint64_t)product ^ (uint64_t)(product >> 64);
-    }
-    v ^= id.n * UINT64_C(0x9E3779B97F4A7C15);
-    v ^= v >> 29;
-    return v == 0 ? 1 : v;
-}
-
-/* What of an id is known: of a product that it is there; of a customer's that it is there, as a visitor's perhaps, or that
- * it is one by which the customer is known. */
-enum { HINT_PRODUCT, HINT_VISITOR, HINT_NAMED, HINT_PAIR };
-
-static bool hinted(const struct ingest_hints *h, struct str id, uint64_t kind)
-{
-    const uint64_t hint = hint_of(h, id, kind), *set = h->sets[hint % SETS];
-    for (int k = 0; k < WAYS; k++)
-        if (set[k] == hint) return true;
-    return false;
-}
-
-static bool customer_hinted(const struct ingest_hints *h, struct str id, bool anonymous)
-{
-    return h != NULL && (hinted(h, id, HINT_NAMED) || (anonymous && hinted(h, id, HINT_VISITOR)));
-}
-
-static void hint_add(struct ingest_hints *h, struct str id, uint64_t kind)
-{
-    const uint64_t hint = hint_of(h, id, kind);
-    if (!hinted(h, id, kind)) h->sets[hint % SETS][h->turn++ % WAYS] = hint;
+    bool added;
+    if (m->n >= REMEMBER_MAX) idmap_clear(m);
+    int64_t *at = idmap_put(m, key, value, &added); /* without memory it is looked up again, that is all */
+    if (at != NULL && value > *at) *at = value;
 }
 
 /* Two ids as one text; 1 is a byte that no id holds. */
@@ -162,26 +127,37 @@ static struct str pair_of(struct str customer_id, struct str anonymous_id, char 
     return (struct str){text, customer_id.n + 1 + anonymous_id.n};
 }
 
-bool ingest_hints_paired(const struct ingest_hints *h, struct str customer_id, struct str anonymous_id)
+bool ingest_hints_paired(struct ingest_hints *h, struct str customer_id, struct str anonymous_id)
 {
     char text[2 * ID_MAX + 1];
-    return hinted(h, pair_of(customer_id, anonymous_id, text), HINT_PAIR);
+    return idmap_get(&h->pairs, pair_of(customer_id, anonymous_id, text)) != NULL;
 }
 
 void ingest_hints_pair(struct ingest_hints *h, struct str customer_id, struct str anonymous_id)
 {
     char text[2 * ID_MAX + 1];
-    hint_add(h, pair_of(customer_id, anonymous_id, text), HINT_PAIR);
+    remember(&h->pairs, pair_of(customer_id, anonymous_id, text), 1);
 }
 
-/* --- columns. A batch's events turned on their side. */
-enum { STEPS = 8 };
+/* --- a batch under way */
+enum { STEPS = 8, PARAMS = 10 };
+
+/* What is to be inserted and what became of it: an event or an outcome, in the order of the keys. */
+struct entry {
+    int64_t customer_no;
+    const struct crypto_hash128 *key;
+    size_t at; /* which of the batch */
+};
+
 struct ingest_sent {
+    bool whole;
+    bool names_sent; /* the exchange under way is the one that looks up names */
     struct sql_step steps[STEPS];
     size_t n;
-    struct sql_param params[STEPS][13];
-    struct rows lock, events, outcomes;
-    bool whole;
+    struct sql_param params[STEPS][PARAMS];
+    struct rows lock, gone, customers, products, events, outcomes;
+    struct idmap found_customers, found_products; /* of this batch: what was not remembered */
+    struct entry *event_entries, *outcome_entries;
 };
 
 static enum meros_code no_memory(struct meros_err *err)
@@ -195,25 +171,53 @@ static void add_step(struct ingest_sent *s, const struct sql *sql, size_t n_para
     s->n++;
 }
 
-/* Those that have to be made or named, perhaps: all of whom no hint says that they are. */
-static bool add_names(struct ingest_batch *b)
+static void begin_steps(struct ingest_sent *s, bool with_lock)
+{
+    s->n = 0;
+    if (!with_lock) return;
+    add_step(s, &SQL_BEGIN, 0, NULL);
+    add_step(s, &LOCK_SHARED, 0, &s->lock);
+    add_step(s, &GONE, 0, &s->gone);
+}
+
+/* --- names */
+
+/* The number behind an id as far as it is known; 0: not known. A customer said by a known id counts only as one who is
+ * known by it. */
+static int64_t customer_of(struct ingest_batch *b, struct str id, bool visitor)
+{
+    const int64_t *found = idmap_get(&b->sent->found_customers, id);
+    if (found != NULL) return *found;
+    found = b->hints != NULL ? idmap_get(&b->hints->customers, id) : NULL;
+    return found != NULL && (visitor || (*found & 1)) ? *found >> 1 : 0;
+}
+
+static int64_t product_of(struct ingest_batch *b, struct str id)
+{
+    const int64_t *found = idmap_get(&b->sent->found_products, id);
+    if (found == NULL && b->hints != NULL) found = idmap_get(&b->hints->products, id);
+    return found != NULL ? *found : 0;
+}
+
+/* Looks for those of whom nothing is known. *any: there are such, and steps were added. */
+static bool add_names(struct ingest_batch *b, bool *any)
 {
     struct ingest_sent *s = b->sent;
     const size_t most = b->n_events + b->n_outcomes;
-    struct str *texts = arena_array(b->arena, most + 1, 3 * sizeof *texts), *ids = texts, *known = texts + most, *products = known + most;
-    int64_t *anonymous = arena_array(b->arena, most + 1, sizeof *anonymous);
+    struct str *texts = arena_alloc(b->arena, (3 * most + 1) * sizeof *texts), *ids = texts, *known = texts + most, *products = known + most;
+    int64_t *anonymous = arena_alloc(b->arena, (most + 1) * sizeof *anonymous);
     size_t n = 0, n_known = 0, n_products = 0;
     if (texts == NULL || anonymous == NULL) return false;
     for (size_t i = 0; i < most; i++) {
         const struct ingest_event *e = i < b->n_events ? &b->events[i] : NULL;
         const struct str id = e != NULL ? e->row->customer_id : b->outcomes[i - b->n_events].row->customer_id;
         const bool visitor = e != NULL && e->anonymous;
-        if (!b->resolved && !customer_hinted(b->hints, id, visitor)) {
+        if (!b->resolved && customer_of(b, id, visitor) == 0) {
             if (!visitor) known[n_known++] = id;
             anonymous[n] = visitor;
             ids[n++] = id;
         }
-        if (e != NULL && str_present(e->row->product_id) && (b->hints == NULL || !hinted(b->hints, e->row->product_id, HINT_PRODUCT)))
+        if (e != NULL && str_present(e->row->product_id) && product_of(b, e->row->product_id) == 0)
             products[n_products++] = e->row->product_id;
     }
     if (n > 0) {
@@ -225,76 +229,236 @@ static bool add_names(struct ingest_batch *b)
         s->params[s->n][0] = P_TEXTS(known, n_known);
         add_step(s, &NAME_VISITORS, 1, NULL);
     }
+    if (n > 0) {
+        s->params[s->n][0] = P_TEXTS(ids, n);
+        add_step(s, &FIND_CUSTOMERS, 1, &s->customers);
+    }
     if (n_products > 0) {
         s->params[s->n][0] = P_TEXTS(products, n_products);
         add_step(s, &MAKE_PRODUCTS, 1, NULL);
+        s->params[s->n][0] = P_TEXTS(products, n_products);
+        add_step(s, &FIND_PRODUCTS, 1, &s->products);
     }
+    *any = n + n_products > 0;
     return true;
 }
 
-static bool add_events(struct ingest_batch *b)
+static bool note_found(struct idmap *m, const struct rows *r)
+{
+    bool added;
+    for (size_t k = 0; k < r->n; k++)
+        if (idmap_put(m, rows_text(r, k, 0), rows_int(r, k, 1), &added) == NULL) return false;
+    return true;
+}
+
+/* --- rows */
+
+static int by_key(const void *a, const void *b)
+{
+    const struct entry *x = a, *y = b;
+    if (x->customer_no != y->customer_no) return x->customer_no < y->customer_no ? -1 : 1;
+    const int c = memcmp(x->key->bytes, y->key->bytes, sizeof x->key->bytes);
+    return c != 0 ? c : (x->at > y->at) - (x->at < y->at);
+}
+
+static enum meros_code erased(struct meros_err *err)
+{
+    return err_set(err, MEROS_UNAVAILABLE, "A customer was erased at this moment; try again.");
+}
+
+static enum meros_code sort_entries(struct ingest_batch *b, struct meros_err *err)
+{
+    struct ingest_sent *s = b->sent;
+    s->event_entries = arena_alloc(b->arena, (b->n_events + 1) * sizeof *s->event_entries);
+    s->outcome_entries = arena_alloc(b->arena, (b->n_outcomes + 1) * sizeof *s->outcome_entries);
+    if (s->event_entries == NULL || s->outcome_entries == NULL) return no_memory(err);
+    for (size_t i = 0; i < b->n_events; i++) {
+        struct ingest_event *e = &b->events[i];
+        if (!b->resolved) e->customer_no = customer_of(b, e->row->customer_id, e->anonymous);
+        if (e->customer_no == 0) return erased(err);
+        s->event_entries[i] = (struct entry){e->customer_no, &e->key, i};
+    }
+    for (size_t i = 0; i < b->n_outcomes; i++) {
+        struct ingest_outcome *o = &b->outcomes[i];
+        if (!b->resolved) o->customer_no = customer_of(b, o->row->customer_id, false);
+        if (o->customer_no == 0) return erased(err);
+        s->outcome_entries[i] = (struct entry){o->customer_no, &o->key, i};
+    }
+    if (b->n_events > 1) qsort(s->event_entries, b->n_events, sizeof *s->event_entries, by_key);
+    if (b->n_outcomes > 1) qsort(s->outcome_entries, b->n_outcomes, sizeof *s->outcome_entries, by_key);
+    return MEROS_OK;
+}
+
+static enum meros_code add_events(struct ingest_batch *b, struct meros_err *err)
 {
     struct ingest_sent *s = b->sent;
     const size_t n = b->n_events;
-    struct str *texts = arena_array(b->arena, n, 5 * sizeof *texts);
-    int64_t *ints = arena_array(b->arena, n, 2 * sizeof *ints);
-    struct decimal *numbers = arena_array(b->arena, n, 2 * sizeof *numbers);
-    struct crypto_hash128 *keys = arena_array(b->arena, n, sizeof *keys);
-    if (texts == NULL || ints == NULL || numbers == NULL || keys == NULL) return false;
-    struct str *customers = texts, *types = texts + n, *products = texts + 2 * n, *properties = texts + 3 * n, *ids = texts + 4 * n;
-    int64_t *kinds = ints, *times = ints + n;
+    struct str *texts = arena_alloc(b->arena, n * 3 * sizeof *texts);
+    int64_t *ints = arena_alloc(b->arena, n * 4 * sizeof *ints);
+    struct decimal *numbers = arena_alloc(b->arena, n * 2 * sizeof *numbers);
+    struct crypto_hash128 *keys = arena_alloc(b->arena, n * sizeof *keys);
+    if (texts == NULL || ints == NULL || numbers == NULL || keys == NULL) return no_memory(err);
+    struct str *types = texts, *properties = texts + n, *ids = texts + 2 * n;
+    int64_t *customers = ints, *kinds = ints + n, *times = ints + 2 * n, *products = ints + 3 * n;
     struct decimal *values = numbers, *quantities = numbers + n;
     for (size_t i = 0; i < n; i++) {
-        const struct event_row *r = b->events[i].row;
-        customers[i] = r->customer_id;
-        keys[i] = b->events[i].key;
+        const struct entry *x = &s->event_entries[i];
+        const struct event_row *r = b->events[x->at].row;
+        customers[i] = x->customer_no;
+        keys[i] = *x->key;
         kinds[i] = (int64_t)r->kind;
         types[i] = r->type;
-        times[i] = r->occurred_at;
-        products[i] = r->product_id;
+        times[i] = r->occurred_at == TIME_NONE ? b->now : r->occurred_at;
+        products[i] = str_present(r->product_id) ? product_of(b, r->product_id) : 0;
+        if (products[i] == 0 && str_present(r->product_id)) return erased(err);
         values[i] = r->value;
         quantities[i] = r->quantity;
         properties[i] = r->properties;
         ids[i] = r->event_id;
     }
-    const struct sql_param params[] = {P_TEXTS(customers, n),    P_UUIDS(keys, n),         P_INTS(kinds, n),
-                                       P_TEXTS(types, n),        P_TIMES(times, n),        P_TEXTS(products, n),
-                                       P_NUMERICS(values, n),    P_NUMERICS(quantities, n), P_JSONBS(properties, n),
-                                       P_TEXTS(ids, n),          P_TIME(b->now),           P_BOOL(!s->whole),
-                                       P_NUM(b->half_life_days)};
+    const struct sql_param params[] = {P_INTS(customers, n), P_UUIDS(keys, n),          P_INTS(kinds, n),          P_TEXTS(types, n),
+                                       P_TIMES(times, n),    P_INTS(products, n),    P_NUMERICS(values, n),     P_NUMERICS(quantities, n),
+                                       P_JSONBS(properties, n), P_TEXTS(ids, n)};
     memcpy(s->params[s->n], params, sizeof params);
-    add_step(s, &LAND_EVENTS, 13, &s->events);
-    return true;
+    add_step(s, &PUT_EVENTS, 10, &s->events);
+    return MEROS_OK;
 }
 
-static bool add_outcomes(struct ingest_batch *b)
+static enum meros_code add_outcomes(struct ingest_batch *b, struct meros_err *err)
 {
     struct ingest_sent *s = b->sent;
     const size_t n = b->n_outcomes;
-    struct str *texts = arena_array(b->arena, n, 4 * sizeof *texts);
-    int64_t *ints = arena_array(b->arena, n, 2 * sizeof *ints);
-    struct decimal *values = arena_array(b->arena, n, sizeof *values);
-    struct crypto_hash128 *keys = arena_array(b->arena, n, sizeof *keys);
-    if (texts == NULL || ints == NULL || values == NULL || keys == NULL) return false;
-    struct str *customers = texts, *campaigns = texts + n, *variants = texts + 2 * n, *ids = texts + 3 * n;
-    int64_t *types = ints, *times = ints + n;
+    struct str *texts = arena_alloc(b->arena, n * 3 * sizeof *texts);
+    int64_t *ints = arena_alloc(b->arena, n * 3 * sizeof *ints);
+    struct decimal *values = arena_alloc(b->arena, n * sizeof *values);
+    struct crypto_hash128 *keys = arena_alloc(b->arena, n * sizeof *keys);
+    if (texts == NULL || ints == NULL || values == NULL || keys == NULL) return no_memory(err);
+    struct str *campaigns = texts, *variants = texts + n, *ids = texts + 2 * n;
+    int64_t *customers = ints, *types = ints + n, *times = ints + 2 * n;
     for (size_t i = 0; i < n; i++) {
-        const struct outcome_row *r = b->outcomes[i].row;
-        customers[i] = r->customer_id;
-        keys[i] = b->outcomes[i].key;
+        const struct entry *x = &s->outcome_entries[i];
+        const struct outcome_row *r = b->outcomes[x->at].row;
+        customers[i] = x->customer_no;
+        keys[i] = *x->key;
         campaigns[i] = r->campaign;
         variants[i] = r->variant;
         types[i] = (int64_t)r->type;
-        times[i] = r->occurred_at;
+        times[i] = r->occurred_at == TIME_NONE ? b->now : r->occurred_at;
         values[i] = r->value;
         ids[i] = r->outcome_id;
     }
-    const struct sql_param params[] = {P_TEXTS(customers, n), P_UUIDS(keys, n),      P_TEXTS(campaigns, n),
-                                       P_TEXTS(variants, n),  P_INTS(types, n),      P_TIMES(times, n),
-                                       P_NUMERICS(values, n), P_TEXTS(ids, n),       P_TIME(b->now)};
+    const struct sql_param params[] = {P_INTS(customers, n), P_UUIDS(keys, n),  P_TEXTS(campaigns, n),  P_TEXTS(variants, n),
+                                       P_INTS(types, n),     P_TIMES(times, n), P_NUMERICS(values, n), P_TEXTS(ids, n)};
     memcpy(s->params[s->n], params, sizeof params);
-    add_step(s, &LAND_OUTCOMES, 9, &s->outcomes);
-    return true;
+    add_step(s, &PUT_OUTCOMES, 8, &s->outcomes);
+    return MEROS_OK;
+}
+
+/* Everything is known by number: the rows themselves. */
+static enum meros_code add_rows(struct ingest_batch *b, struct meros_err *err)
+{
+    TRY(sort_entries(b, err));
+    if (b->n_events > 0) TRY(add_events(b, err));
+    if (b->n_outcomes > 0) TRY(add_outcomes(b, err));
+    return MEROS_OK;
+}
+
+/* --- what came of it */
+
+static int by_identity(int64_t no, const void *key, const struct entry *x)
+{
+    if (no != x->customer_no) return no < x->customer_no ? -1 : 1;
+    return memcmp(key, x->key->bytes, sizeof x->key->bytes);
+}
+
+/* The first entry of an identity: entries are sorted, and equal ones in the order in which they came. */
+static const struct entry *find_entry(const struct entry *entries, size_t n, int64_t no, const void *key)
+{
+    size_t low = 0, high = n;
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        if (by_identity(no, key, &entries[mid]) > 0) low = mid + 1;
+        else high = mid;
+    }
+    return low < n && by_identity(no, key, &entries[low]) == 0 ? &entries[low] : NULL;
+}
+
+static void note_fates(struct ingest_batch *b)
+{
+    const struct ingest_sent *s = b->sent;
+    for (size_t i = 0; i < b->n_events; i++) b->events[i].fate = INGEST_FATE_SEEN;
+    for (size_t i = 0; i < b->n_outcomes; i++) b->outcomes[i].fate = INGEST_FATE_SEEN;
+    for (size_t k = 0; k < s->events.n; k++) {
+        const struct entry *x = find_entry(s->event_entries, b->n_events, rows_int(&s->events, k, 0), rows_bytes(&s->events, k, 1).p);
+        if (x != NULL) b->events[x->at].fate = INGEST_FATE_LANDED;
+    }
+    for (size_t k = 0; k < s->outcomes.n; k++) {
+        const struct entry *x = find_entry(s->outcome_entries, b->n_outcomes, rows_int(&s->outcomes, k, 0), rows_bytes(&s->outcomes, k, 1).p);
+        if (x != NULL) b->outcomes[x->at].fate = INGEST_FATE_LANDED;
+    }
+}
+
+/* --- activity: one row a customer and kind */
+struct activity {
+    int64_t customer_no, kind, at;
+};
+
+static int by_activity(const void *a, const void *b)
+{
+    const struct activity *x = a, *y = b;
+    if (x->customer_no != y->customer_no) return x->customer_no < y->customer_no ? -1 : 1;
+    if (x->kind != y->kind) return x->kind < y->kind ? -1 : 1;
+    return (x->at > y->at) - (x->at < y->at);
+}
+
+static double decayed(const struct activity *from, size_t n, double half_life_days)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double days = (double)(from[n - 1].at - from[i].at) / (double)TIME_DAY / half_life_days;
+        sum += exp2(-(days < 1000 ? days : 1000));
+    }
+    return sum;
+}
+
+static enum meros_code add_activity(struct ingest_batch *b, struct meros_err *err)
+{
+    struct ingest_sent *s = b->sent;
+    const size_t most = s->events.n;
+    struct activity *all = arena_alloc(b->arena, (most + 1) * sizeof *all);
+    int64_t *ints = arena_alloc(b->arena, (most + 1) * 6 * sizeof *ints);
+    double *sums = arena_alloc(b->arena, (most + 1) * sizeof *sums);
+    if (all == NULL || ints == NULL || sums == NULL) return no_memory(err);
+    int64_t *nos = ints, *kinds = nos + most, *counts = kinds + most, *newest = counts + most, *first = newest + most, *changed = first + most;
+    size_t n = 0, rows = 0, people = 0;
+    for (size_t i = 0; i < b->n_events; i++) {
+        const struct ingest_event *e = &b->events[i];
+        if (e->fate == INGEST_FATE_LANDED)
+            all[n++] = (struct activity){e->customer_no, (int64_t)e->row->kind, e->row->occurred_at == TIME_NONE ? b->now : e->row->occurred_at};
+    }
+    if (n > 1) qsort(all, n, sizeof *all, by_activity);
+    for (size_t i = 0, to; i < n; i = to) {
+        for (to = i; to < n && all[to].customer_no == all[i].customer_no && all[to].kind == all[i].kind; to++) {}
+        nos[rows] = all[i].customer_no;
+        kinds[rows] = all[i].kind;
+        counts[rows] = (int64_t)(to - i);
+        sums[rows] = decayed(all + i, to - i, b->half_life_days);
+        newest[rows] = all[to - 1].at;
+        first[rows] = all[i].at;
+        rows++;
+        if (people == 0 || changed[people - 1] != all[i].customer_no) changed[people++] = all[i].customer_no;
+    }
+    if (rows > 0) {
+        const struct sql_param params[] = {P_INTS(nos, rows), P_INTS(kinds, rows), P_INTS(counts, rows), P_NUMS(sums, rows),
+                                           P_TIMES(newest, rows), P_TIMES(first, rows), P_NUM(b->half_life_days)};
+        memcpy(s->params[s->n], params, sizeof params);
+        add_step(s, &ADD, 7, NULL);
+    }
+    for (size_t i = 0; s->whole && i < people; i += CHANGED_ROW_MAX) {
+        s->params[s->n][0] = P_INTS(changed + i, people - i < CHANGED_ROW_MAX ? people - i : CHANGED_ROW_MAX);
+        add_step(s, &NOTE, 1, NULL);
+    }
+    return MEROS_OK;
 }
 
 /* --- */
@@ -317,62 +481,110 @@ enum meros_code store_ingest_lock(struct store_conn *c, bool exclusive, struct m
     return rc;
 }
 
+static void drop_results(struct ingest_sent *s)
+{
+    rows_done(&s->lock);
+    rows_done(&s->gone);
+    rows_done(&s->customers);
+    rows_done(&s->products);
+    rows_done(&s->events);
+    rows_done(&s->outcomes);
+}
+
+static void end(struct ingest_batch *b)
+{
+    drop_results(b->sent);
+    idmap_done(&b->sent->found_customers);
+    idmap_done(&b->sent->found_products);
+}
+
+/* The first exchange: names if any is not known, else the rows at once. */
+static enum meros_code send_first(struct store_conn *c, struct ingest_batch *b, struct meros_err *err)
+{
+    struct ingest_sent *s = b->sent;
+    begin_steps(s, s->whole);
+    if (!add_names(b, &s->names_sent)) return no_memory(err);
+    if (!s->names_sent) TRY(add_rows(b, err));
+    return s->n == 0 ? MEROS_OK : sql_pipeline_send(c, s->steps, s->n, err);
+}
+
 enum meros_code store_ingest_send(struct store_conn *c, struct ingest_batch *b, bool whole, struct meros_err *err)
 {
     struct ingest_sent *s = b->sent = arena_zalloc(b->arena, sizeof *b->sent);
     if (s == NULL) return no_memory(err);
     s->whole = whole;
-    if (whole) {
-        add_step(s, &SQL_BEGIN, 0, NULL);
-        add_step(s, &LOCK_SHARED, 0, &s->lock);
-    }
-    bool ok = add_names(b);
-    if (ok && b->n_events > 0) ok = add_events(b);
-    if (ok && b->n_outcomes > 0) ok = add_outcomes(b);
-    if (!ok) return no_memory(err);
-    if (whole) add_step(s, &SQL_COMMIT, 0, NULL);
-    return s->n == 0 ? MEROS_OK : sql_pipeline_send(c, s->steps, s->n, err);
+    idmap_init(&s->found_customers, false);
+    idmap_init(&s->found_products, false);
+    enum meros_code rc = send_first(c, b, err);
+    if (rc != MEROS_OK) end(b);
+    return rc;
 }
 
-static void note_fates(struct ingest_batch *b)
+/* Waits for the exchange under way. *again: customers are gone that were remembered; nothing was done. */
+static enum meros_code wait_first(struct store_conn *c, struct ingest_batch *b, bool *again, struct meros_err *err)
 {
-    const struct ingest_sent *s = b->sent;
-    for (size_t i = 0; i < b->n_events; i++) b->events[i].fate = INGEST_FATE_LANDED, b->events[i].customer_no = 0;
-    for (size_t k = 0; k < s->events.n; k++) {
-        struct ingest_event *e = &b->events[rows_int(&s->events, k, 0) - 1];
-        e->customer_no = rows_int(&s->events, k, 1);
-        e->fate = rows_bool(&s->events, k, 2) ? INGEST_FATE_LOST : rows_bool(&s->events, k, 3) ? INGEST_FATE_LANDED : INGEST_FATE_SEEN;
+    struct ingest_sent *s = b->sent;
+    *again = false;
+    if (s->n == 0) return MEROS_OK;
+    TRY(sql_pipeline_wait(c, s->steps, s->n, err));
+    if (s->whole && b->hints != NULL) {
+        const int64_t gone = rows_int(&s->gone, 0, 0);
+        *again = b->hints->gone_known && gone != b->hints->gone;
+        if (*again) forget_customers(b->hints);
+        b->hints->gone = gone;
+        b->hints->gone_known = true;
     }
-    for (size_t i = 0; i < b->n_outcomes; i++) b->outcomes[i].fate = INGEST_FATE_LANDED;
-    for (size_t k = 0; k < s->outcomes.n; k++)
-        b->outcomes[rows_int(&s->outcomes, k, 0) - 1].fate = rows_bool(&s->outcomes, k, 1) ? INGEST_FATE_LOST : INGEST_FATE_SEEN;
+    return MEROS_OK;
+}
+
+static enum meros_code land_rows(struct store_conn *c, struct ingest_batch *b, struct meros_err *err)
+{
+    struct ingest_sent *s = b->sent;
+    if (s->names_sent) {
+        if (!note_found(&s->found_customers, &s->customers) || !note_found(&s->found_products, &s->products)) return no_memory(err);
+        begin_steps(s, false);
+        TRY(add_rows(b, err));
+        if (s->n > 0) {
+            TRY(sql_pipeline_send(c, s->steps, s->n, err));
+            TRY(sql_pipeline_wait(c, s->steps, s->n, err));
+        }
+    }
+    note_fates(b);
+    begin_steps(s, false);
+    TRY(add_activity(b, err));
+    if (s->whole) add_step(s, &SQL_COMMIT, 0, NULL);
+    if (s->n == 0) return MEROS_OK;
+    TRY(sql_pipeline_send(c, s->steps, s->n, err));
+    return sql_pipeline_wait(c, s->steps, s->n, err);
 }
 
 /* Only after a commit of our own: what a transaction made may yet be rolled back. */
 static void learn(struct ingest_batch *b)
 {
-    struct ingest_hints *h = b->hints;
+    const struct ingest_sent *s = b->sent;
+    if (!s->names_sent) return;
     for (size_t i = 0; i < b->n_events; i++) {
-        const struct event_row *r = b->events[i].row;
-        if (b->events[i].fate == INGEST_FATE_LOST) continue;
-        hint_add(h, r->customer_id, b->events[i].anonymous ? HINT_VISITOR : HINT_NAMED);
-        if (str_present(r->product_id)) hint_add(h, r->product_id, HINT_PRODUCT);
+        const struct ingest_event *e = &b->events[i];
+        remember(&b->hints->customers, e->row->customer_id, e->customer_no * 2 + !e->anonymous);
+        if (str_present(e->row->product_id)) remember(&b->hints->products, e->row->product_id, product_of(b, e->row->product_id));
     }
     for (size_t i = 0; i < b->n_outcomes; i++)
-        if (b->outcomes[i].fate != INGEST_FATE_LOST) hint_add(h, b->outcomes[i].row->customer_id, HINT_NAMED);
+        remember(&b->hints->customers, b->outcomes[i].row->customer_id, b->outcomes[i].customer_no * 2 + 1);
 }
 
 enum meros_code store_ingest_wait(struct store_conn *c, struct ingest_batch *b, struct meros_err *err)
 {
-    struct ingest_sent *s = b->sent;
-    if (s->n == 0) return MEROS_OK;
-    enum meros_code rc = sql_pipeline_wait(c, s->steps, s->n, err);
-    if (rc == MEROS_OK) {
-        note_fates(b);
-        if (b->hints != NULL && s->whole) learn(b);
+    bool again;
+    enum meros_code rc = wait_first(c, b, &again, err);
+    if (rc == MEROS_OK && again) {
+        store_rollback(c);
+        drop_results(b->sent);
+        rc = send_first(c, b, err);
+        if (rc == MEROS_OK) rc = wait_first(c, b, &again, err);
     }
-    rows_done(&s->lock);
-    rows_done(&s->events);
-    rows_done(&s->outcomes);
+    if (rc == MEROS_OK && again) rc = erased(err);
+    if (rc == MEROS_OK) rc = land_rows(c, b, err);
+    if (rc == MEROS_OK && b->sent->whole && b->hints != NULL) learn(b);
+    end(b);
     return rc;
 }

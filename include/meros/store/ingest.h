@@ -1,7 +1,7 @@
 /* Landing a batch of what came in item by item (service/ingest.h): events and outcomes.
  *
- * A plain batch (events and outcomes, no traits, no joining of customers, no order events, no offsets) is one round trip, its
- * transaction included:
+ * A plain batch (events and outcomes, no traits, no joining of customers, no order events, no offsets) takes two round trips,
+ * its transaction included:
  *
  *   store_ingest_send(c, &batch, true, err) ; …other work… ; store_ingest_wait(c, &batch, err)     // committed
  *
@@ -27,33 +27,30 @@
 #include "meros/domain/rows.h"
 #include "meros/store/store.h"
 
-/* Which ids are known to have a number, so that a batch need not ask to make them. Only a hint: an id that was erased
- * since comes back as `lost`. Fixed memory; of one thread. */
+/* Numbers of ids that are remembered between batches, so that a batch need not look them up. They hold as long as no
+ * customer was erased or joined to another, which each batch sees for itself. Bounded memory; of one thread. */
 struct ingest_hints;
 struct ingest_hints *ingest_hints_new(void); /* NULL: no memory */
 void ingest_hints_free(struct ingest_hints *h);
-void ingest_hints_clear(struct ingest_hints *h);
 /* That an anonymous id is known to belong to a customer who has this id, or may have been given to somebody before. */
-bool ingest_hints_paired(const struct ingest_hints *h, struct str customer_id, struct str anonymous_id);
+bool ingest_hints_paired(struct ingest_hints *h, struct str customer_id, struct str anonymous_id);
 void ingest_hints_pair(struct ingest_hints *h, struct str customer_id, struct str anonymous_id);
 
 enum ingest_fate {
     INGEST_FATE_LANDED,
-    INGEST_FATE_SEEN, /* its identity was there already: nothing changed */
-    INGEST_FATE_LOST  /* its customer or product was erased since the hint: land it again, with the hints cleared */
+    INGEST_FATE_SEEN /* its identity was there already: nothing changed */
 };
 struct ingest_event {
     const struct event_row *row;
     bool anonymous; /* a customer made for it is a visitor */
     struct crypto_hash128 key; /* event_key() */
-    /* out */
-    enum ingest_fate fate;
-    int64_t customer_no; /* of a batch within the caller's transaction; else 0 */
+    int64_t customer_no; /* in, where the batch is resolved; else out */
+    enum ingest_fate fate; /* out */
 };
 struct ingest_outcome {
     const struct outcome_row *row;
     struct crypto_hash128 key; /* outcome_key() */
-    /* out */
+    int64_t customer_no;
     enum ingest_fate fate;
 };
 struct ingest_batch {
@@ -63,8 +60,8 @@ struct ingest_batch {
     size_t n_outcomes;
     int64_t now; /* of what has no moment of its own */
     double half_life_days;
-    struct ingest_hints *hints; /* NULL: every id is made if it is not there, and nothing is lost */
-    bool resolved;              /* all customers are there already (store/identity.h) */
+    struct ingest_hints *hints; /* NULL: everything is looked up */
+    bool resolved;              /* customer_no of each is given (store/identity.h) */
     struct arena *arena;        /* until store_ingest_wait returns */
     /* private */
     struct ingest_sent *sent;
