@@ -403,7 +403,11 @@ static void *run(void *arg)
         size_t n, done = 0, landed = 1;
         enum kafka_news news = kafka_consumer_poll(in->consumer, 100, in->messages, MESSAGES_MAX, BATCH_BYTES, &n);
         if (news != KAFKA_MESSAGES) hear(in, news);
-        if (in->unplaced) place(in);
+        if (in->unplaced) {
+            kafka_messages_free(in->messages, n); /* they lie behind others that have not landed, and come again */
+            n = 0;
+            place(in);
+        }
         while (done < n && landed > 0 && !stopping(in)) {
             landed = land(in, in->messages + done, n - done);
             done += landed;
