@@ -144,33 +144,34 @@ static const struct sql LAST = {"changes_last",
     "select coalesce((select change_no from segment_changes where news order by change_no desc limit 1), 0)", SQL_ROW};
 static const struct sql NUMBER = {"changes_customer_number", "select customer_no from customer_ids where customer_id = $1", SQL_ROW_OR_NONE};
 static const struct sql OF_CUSTOMER = {"changes_of_customer",
-    "select " COLUMNS "from segment_changes h " JOINED
-    "where h.customer_no = $1 and ($2::bigint = 0 or h.change_no < $2) order by h.change_no desc limit $3", SQL_ROWS};
+    "select " COLUMNS "from (select * from segment_changes where customer_no = $1 and ($2::bigint = 0 or change_no < $2) "
+    "order by change_no desc limit $3) h " JOINED "order by h.change_no desc", SQL_ROWS};
 static const struct sql OF_SEGMENTATION = {"changes_of_segmentation",
-    "select " COLUMNS "from segment_changes h " JOINED
-    "where h.segmentation_no = " SEGMENTATION " and ($2::bigint = 0 or h.change_no < $2) "
-    "and ($4::text is null or h.segment_id = $4) and ($5::bigint < 0 or h.entered = ($5 = 1)) "
-    "and ($6::timestamptz is null or h.at >= $6) and ($7::timestamptz is null or h.at < $7) "
-    "order by h.change_no desc limit $3", SQL_ROWS};
+    "select " COLUMNS "from (select * from segment_changes "
+    "where segmentation_no = " SEGMENTATION " and ($2::bigint = 0 or change_no < $2) "
+    "and ($4::text is null or segment_id = $4) and ($5::bigint < 0 or entered = ($5 = 1)) "
+    "and ($6::timestamptz is null or at >= $6) and ($7::timestamptz is null or at < $7) "
+    "order by change_no desc limit $3) h " JOINED "order by h.change_no desc", SQL_ROWS};
 
 /* Somebody was in the segment that they entered last before the moment, unless they left it before the moment. What they
  * entered and left again does not count: two customers who became one have entered twice. */
 #define LATER(later, row, moment)                                                                            \
     later ".customer_no = " row ".customer_no and " later ".segmentation_no = " row ".segmentation_no and "  \
     later ".change_no > " row ".change_no and " later ".at <= " moment " "
-#define STANDS(moment)                                                                                       \
+#define STANDS(moment, each)                                                                                 \
     "e.entered and e.at <= " moment " and not exists (select from segment_changes l where " LATER("l", "e", moment) \
     "and (l.segment_id = e.segment_id or l.entered and not exists "                                          \
-    "     (select from segment_changes x where " LATER("x", "l", moment) "and x.segment_id = l.segment_id)))"
+    "     (select from segment_changes x where " LATER("x", "l", moment) "and x.segment_id = l.segment_id)) " each ")"
+/* One look-up a row (a subquery with an offset is not made a join of everybody): a page reads its own customers alone. */
 static const struct sql MEMBERS_AT = {"changes_members_at",
     "select e.customer_no, c.customer_id, e.at from segment_changes e join customers c on c.customer_no = e.customer_no "
-    "where e.segmentation_no = " SEGMENTATION " and e.segment_id = $2 and e.customer_no > $4 and " STANDS("$3")
+    "where e.segmentation_no = " SEGMENTATION " and e.segment_id = $2 and e.customer_no > $4 and " STANDS("$3", "offset 0")
     " order by e.customer_no limit $5", SQL_ROWS};
 static const struct sql TRANSITIONS = {"changes_transitions",
     "with was as (select e.customer_no, e.segment_id, e.model_no from segment_changes e "
-    "             where e.segmentation_no = " SEGMENTATION " and " STANDS("$2") "), "
+    "             where e.segmentation_no = " SEGMENTATION " and " STANDS("$2", "") "), "
     "became as (select e.customer_no, e.segment_id, e.model_no from segment_changes e "
-    "           where e.segmentation_no = " SEGMENTATION " and " STANDS("$3") ") "
+    "           where e.segmentation_no = " SEGMENTATION " and " STANDS("$3", "") ") "
     "select t.was, w.label, t.becomes, b.label, t.customers from ("
     "  select was.segment_id as was, became.segment_id as becomes, count(*) as customers, "
     "         max(was.model_no) as was_by, max(became.model_no) as becomes_by "
