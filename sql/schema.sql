@@ -629,7 +629,7 @@ CREATE INDEX customers_anonymous ON public.customers USING btree (customer_no) W
 
 CREATE INDEX customers_email_hash ON public.customers USING btree (email_hash) WHERE (email_hash IS NOT NULL);
 
-CREATE INDEX events_orders ON public.events USING btree (customer_no, ((properties ->> 'order_id'::text))) WHERE (type = ANY (ARRAY['order_completed'::text, 'order_updated'::text, 'order_refunded'::text, 'order_cancelled'::text]));
+CREATE INDEX events_orders ON public.events USING btree ("left"((properties ->> 'order_id'::text), 200)) WHERE (type = ANY (ARRAY['order_completed'::text, 'order_updated'::text, 'order_refunded'::text, 'order_cancelled'::text]));
 
 CREATE INDEX events_time ON public.events USING btree (customer_no, occurred_at);
 

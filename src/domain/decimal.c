@@ -5,8 +5,7 @@
 
 static const int64_t ten_to[] = {1, 10, 100, 1000, 10000, 100000, 1000000};
 
-/* Millionths to the shortest scale. */
-static struct decimal of_millionths(int64_t v)
+struct decimal decimal_of_millionths(int64_t v)
 {
     struct decimal d = {.unscaled = v, .scale = DECIMAL_SCALE_MAX, .present = true};
     while (d.scale > 0 && d.unscaled % 10 == 0) {
@@ -14,6 +13,11 @@ static struct decimal of_millionths(int64_t v)
         d.scale--;
     }
     return d;
+}
+
+int64_t decimal_millionths(struct decimal d)
+{
+    return d.present ? d.unscaled * ten_to[DECIMAL_SCALE_MAX - d.scale] : 0;
 }
 
 struct decimal decimal_of(int64_t whole)
@@ -72,7 +76,7 @@ bool decimal_parse(struct str s, int64_t limit, struct decimal *out)
         if (shift == 0 && last >= 5) v++;
     }
     if (v > bound) return false;
-    *out = of_millionths(negative ? -(int64_t)v : (int64_t)v);
+    *out = decimal_of_millionths(negative ? -(int64_t)v : (int64_t)v);
     return true;
 }
 
@@ -89,7 +93,7 @@ bool decimal_multiply(struct decimal a, struct decimal b, int64_t limit, struct 
     }
     v *= ten_to[DECIMAL_SCALE_MAX - scale];
     if (v > (__int128)limit * 1000000) return false;
-    *out = of_millionths(negative ? -(int64_t)v : (int64_t)v);
+    *out = decimal_of_millionths(negative ? -(int64_t)v : (int64_t)v);
     return true;
 }
 

@@ -1,6 +1,7 @@
 /* From a body to the spool: records, columns, cells, rows. */
 #include <stdio.h>
 #include "imports_priv.h"
+#include "meros/service/order_events.h"
 #include "seal_priv.h"
 
 enum { PROGRESS_EVERY = 1 << 15 };
@@ -281,6 +282,7 @@ static enum meros_code take_row(struct importing *x, int64_t line, const struct 
                                 const struct str *names, struct meros_err *err)
 {
     struct row_fault fault = {.field = -1};
+    struct order_fault order;
     struct str extras;
     union {
         struct customer_row customer;
@@ -320,6 +322,10 @@ static enum meros_code take_row(struct importing *x, int64_t line, const struct 
         if (!(ok = event_decode(cells, &x->rules, &row.event, &fault))) break;
         row.event.properties = extras;
         row.event.line = line;
+        if (!order_properties_check(row.event.type, extras, &order)) {
+            snprintf(fault.detail, sizeof fault.detail, "%s: %s", order.pointer, order.detail);
+            return reject(x, &(struct row_report){line, STR("properties"), fault.detail});
+        }
         return keep(&x->spool, &row_shapes[DATASET_EVENTS], &row, err);
     case DATASET_OUTCOMES:
         if (!(ok = outcome_decode(cells, &x->rules, &row.outcome, &fault))) break;

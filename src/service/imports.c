@@ -4,12 +4,14 @@
 #include "imports_priv.h"
 #include "meros/base/clock.h"
 #include "meros/base/counters.h"
+#include "meros/service/order_events.h"
 #include "meros/service/sweeper.h"
 
 enum {
     BATCH_ROWS = 64 << 10,        /* rows given to the database at once */
     BATCH_BYTES = 32 << 20,       /* or what they weigh, if that is reached first */
     ROW_MEMORY = 64 << 10,
+    ORDERS_MEMORY = 4 << 20,      /* of the names of some orders */
     ATTEMPTS = 3
 };
 
@@ -76,6 +78,29 @@ static enum meros_code give_batches(struct importing *x, struct store_import *i,
     }
 }
 
+/* The orders that follow from the events of the import. */
+static enum meros_code make_orders(struct store_conn *c, struct store_import *i, struct meros_err *err)
+{
+    struct told_order told[ORDER_EVENTS_MAX], after = {0};
+    const int64_t *changed;
+    size_t n, n_changed;
+    char id[ID_MAX];
+    enum meros_code rc;
+    do {
+        struct arena memory;
+        arena_init(&memory, ORDERS_MEMORY);
+        rc = import_orders_told(i, after, &memory, told, ORDER_EVENTS_MAX, &n, err);
+        if (rc == MEROS_OK && n > 0) rc = order_events_apply(c, told, n, &memory, &changed, &n_changed, err);
+        if (rc == MEROS_OK && n > 0) rc = import_orders_made(i, changed, n_changed, err);
+        if (rc == MEROS_OK && n > 0) {
+            memcpy(id, told[n - 1].order_id.p, told[n - 1].order_id.n);
+            after = (struct told_order){told[n - 1].customer_no, {id, told[n - 1].order_id.n}};
+        }
+        arena_done(&memory);
+    } while (rc == MEROS_OK && n == ORDER_EVENTS_MAX);
+    return rc;
+}
+
 static enum meros_code merge_once(struct importing *x, struct store_conn *c, struct batch *b, struct meros_err *err)
 {
     struct import_counts counts;
@@ -87,6 +112,7 @@ static enum meros_code merge_once(struct importing *x, struct store_conn *c, str
     if (rc == MEROS_OK) rc = store_begin(c, err);
     if (rc == MEROS_OK) rc = import_begin(c, x->options->dataset, &i, err);
     if (rc == MEROS_OK) rc = give_batches(x, i, b, half_life_days, err);
+    if (rc == MEROS_OK) rc = make_orders(c, i, err);
     if (rc == MEROS_OK) rc = import_finish(i, &counts, err);
     if (rc == MEROS_OK) rc = store_commit(c, err);
     else store_rollback(c);

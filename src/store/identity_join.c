@@ -7,6 +7,7 @@
 #include "meros/base/clock.h"
 #include "meros/store/segment_changes.h"
 #include "meros/store/stats.h"
+#include "order_changes_priv.h"
 
 #define PAIRS "unnest($1::bigint[], $2::bigint[]) as j (from_no, into_no)"
 
@@ -23,7 +24,7 @@ static const struct sql LOCK = {"join_lock",
 static const struct sql ORDERS_TOLD = {"join_orders_told",
     "select distinct j.into_no, e.properties ->> 'order_id' from " PAIRS " join events e on e.customer_no = j.from_no "
     "where e.type in ('order_completed', 'order_updated', 'order_refunded', 'order_cancelled') "
-    "and e.properties ->> 'order_id' is not null", SQL_ROWS};
+    "and octet_length(e.properties ->> 'order_id') between 1 and 200", SQL_ROWS};
 
 static const struct sql DROP_TWINS = {"join_drop_twins",
     "with gone as (delete from events e using " PAIRS ", events k "
@@ -49,30 +50,6 @@ static const struct sql COUNT_ACTIVITY = {"join_count_activity",
     "    newest, min(occurred_at) "
     "  from (select kind, occurred_at, max(occurred_at) over (partition by kind) as newest from events v "
     "        where v.customer_no = t.customer_no) e group by kind, newest) k", SQL_NOTHING};
-
-static const struct sql ADD_STATS = {"join_add_stats",
-    "insert into customer_stats as s (customer_no, orders, returns, lines, products, units, revenue, gross_revenue, "
-    "  returned_amount, first_order_at, last_order_at, first_any_at, last_any_at) "
-    "select j.into_no, f.orders, f.returns, f.lines, f.products, f.units, f.revenue, f.gross_revenue, f.returned_amount, "
-    "  f.first_order_at, f.last_order_at, f.first_any_at, f.last_any_at "
-    "from " PAIRS " join customer_stats f on f.customer_no = j.from_no order by 1 "
-    "on conflict (customer_no) do update set orders = s.orders + excluded.orders, returns = s.returns + excluded.returns, "
-    "  lines = s.lines + excluded.lines, units = s.units + excluded.units, revenue = s.revenue + excluded.revenue, "
-    "  gross_revenue = s.gross_revenue + excluded.gross_revenue, "
-    "  returned_amount = s.returned_amount + excluded.returned_amount, "
-    "  first_order_at = least(s.first_order_at, excluded.first_order_at), "
-    "  last_order_at = greatest(s.last_order_at, excluded.last_order_at), "
-    "  first_any_at = least(s.first_any_at, excluded.first_any_at), last_any_at = greatest(s.last_any_at, excluded.last_any_at)",
-    SQL_NOTHING};
-static const struct sql ADD_PRODUCTS = {"join_add_products",
-    "insert into customer_products as s (customer_no, product_no, lines) "
-    "select j.into_no, f.product_no, f.lines from " PAIRS " join customer_products f on f.customer_no = j.from_no order by 1, 2 "
-    "on conflict (customer_no, product_no) do update set lines = s.lines + excluded.lines", SQL_NOTHING};
-static const struct sql DROP_PRODUCTS = {"join_drop_products", "delete from customer_products where customer_no = any($1)", SQL_NOTHING};
-static const struct sql COUNT_PRODUCTS = {"join_count_products",
-    "update customer_stats s set products = (select count(*) from customer_products p where p.customer_no = s.customer_no) "
-    "where s.customer_no = any($1)", SQL_NOTHING};
-static const struct sql DROP_STATS = {"join_drop_stats", "delete from customer_stats where customer_no = any($1)", SQL_NOTHING};
 
 static const struct sql MOVE_ORDER_IDS = {"join_move_order_ids",
     "update order_ids i set customer_no = j.into_no from " PAIRS ", orders o "
@@ -171,17 +148,17 @@ static enum meros_code move_events(const struct round *x, struct arena *memory, 
 
 static enum meros_code move_rows(const struct round *x, struct meros_err *err)
 {
-    enum { FROM = 1, INTO, BOTH };
+    enum { FROM = 1, BOTH };
     static const struct {
         const struct sql *sql;
         int takes;
     } steps[] = {
-        {&ADD_PRODUCTS, BOTH}, {&DROP_PRODUCTS, FROM}, {&ADD_STATS, BOTH}, {&DROP_STATS, FROM}, {&COUNT_PRODUCTS, INTO},
         {&MOVE_ORDER_IDS, BOTH}, {&MOVE_LINES, BOTH}, {&MOVE_ORDERS, BOTH}, {&DROP_TWIN_OUTCOMES, BOTH}, {&MOVE_OUTCOMES, BOTH},
         {&FILL, BOTH},
         {&MOVE_IDS, BOTH}, {&DROP_CUSTOMERS, FROM}};
+    for (size_t k = 0; k < x->n; k++) TRY(order_stats_join(x->c, x->from[k], x->into[k], err));
     for (size_t k = 0; k < sizeof steps / sizeof steps[0]; k++) {
-        const struct sql_param params[] = {P_INTS(steps[k].takes == INTO ? x->into : x->from, x->n), P_INTS(x->into, x->n)};
+        const struct sql_param params[] = {P_INTS(x->from, x->n), P_INTS(x->into, x->n)};
         TRY(sql_run(x->c, steps[k].sql, NULL, err, params, steps[k].takes == BOTH ? 2 : 1));
     }
     /* Last, because of the lock that it takes. */

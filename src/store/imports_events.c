@@ -66,8 +66,56 @@ static const struct sql RECOMPUTE = {"events_recompute_activity",
 static const struct sql GATHER = {"events_gather_changed",
     "insert into import_changed select distinct customer_no from event_merge where final and not same", SQL_NOTHING};
 
+/* Orders that the events of this import speak of, what they said before an update included. */
+static const struct sql MAKE_TOLD = {"events_make_told",
+    "create temp table if not exists told_orders (order_id text collate \"C\", customer_no bigint, "
+    "primary key (order_id, customer_no)) on commit delete rows", SQL_NOTHING};
+#define TELLS(e)                                                                                             \
+    e ".type in ('order_completed', 'order_updated', 'order_refunded', 'order_cancelled') "                  \
+    "and octet_length(" e ".properties ->> 'order_id') between 1 and 200 "
+static const struct sql NOTE_TOLD = {"events_note_told",
+    "insert into told_orders (order_id, customer_no) "
+    "select distinct m.properties ->> 'order_id', m.customer_no from event_merge m where m.final and not m.same and " TELLS("m")
+    "on conflict do nothing", SQL_NOTHING};
+static const struct sql NOTE_TOLD_BEFORE = {"events_note_told_before",
+    "insert into told_orders (order_id, customer_no) "
+    "select distinct e.properties ->> 'order_id', e.customer_no from event_merge m "
+    "join events e on e.customer_no = m.customer_no and e.event_key = m.event_key "
+    "where m.final and m.stored and not m.same and " TELLS("e") "on conflict do nothing", SQL_NOTHING};
+static const struct sql NEXT_TOLD = {"events_next_told",
+    "select order_id, customer_no from told_orders where (order_id, customer_no) > ($1::text collate \"C\", $2::bigint) "
+    "order by order_id, customer_no limit $3", SQL_ROWS};
+
+/* An order may change for a customer whom no event of the import names: its holder. */
+static const struct sql NOTE_HOLDERS = {"events_note_holders", "insert into import_changed select unnest($1::bigint[])", SQL_NOTHING};
+
+enum meros_code import_orders_made(struct store_import *i, const int64_t *customer_nos, size_t n, struct meros_err *err)
+{
+    return n == 0 ? MEROS_OK : sql_exec(i->c, &NOTE_HOLDERS, NULL, err, P_INTS(customer_nos, n));
+}
+
+enum meros_code import_orders_told(struct store_import *i, struct told_order after, struct arena *arena, struct told_order *out,
+                                   size_t cap, size_t *n, struct meros_err *err)
+{
+    struct rows r;
+    *n = 0;
+    if (i->dataset != DATASET_EVENTS) return MEROS_OK;
+    TRY(sql_exec(i->c, &NEXT_TOLD, &r, err, P_TEXT(str_present(after.order_id) ? after.order_id : STR("")), P_INT(after.customer_no),
+                 P_INT((int64_t)cap)));
+    enum meros_code rc = MEROS_OK;
+    for (size_t k = 0; k < r.n && rc == MEROS_OK; k++) {
+        struct str id = rows_text(&r, k, 0);
+        char *kept = arena_strndup(arena, id.p, id.n);
+        if (kept == NULL) rc = err_set(err, MEROS_OUT_OF_MEMORY, "No memory for the orders of an import.");
+        out[(*n)++] = (struct told_order){rows_int(&r, k, 1), {kept, id.n}};
+    }
+    rows_done(&r);
+    return rc;
+}
+
 enum meros_code import_events_prepare(struct store_import *i, struct meros_err *err)
 {
+    TRY(sql_exec0(i->c, &MAKE_TOLD, NULL, err));
     TRY(sql_exec0(i->c, &MAKE_STAGE, NULL, err));
     return sql_exec0(i->c, &MAKE_MERGE, NULL, err);
 }
@@ -128,11 +176,13 @@ static enum meros_code merge(struct store_import *i, int64_t now, double half_li
     i->counts.updated += rows_int(&r, 0, 1);
     i->counts.duplicates += rows_int(&r, 0, 2);
     rows_done(&r);
+    if (inserted + changed > 0) TRY(sql_exec0(i->c, &NOTE_TOLD, NULL, err));
     if (inserted > 0) {
         TRY(sql_exec0(i->c, &INSERT, NULL, err));
         TRY(sql_exec(i->c, &ADD, NULL, err, P_NUM(half_life_days)));
     }
     if (changed > 0) {
+        TRY(sql_exec0(i->c, &NOTE_TOLD_BEFORE, NULL, err));
         TRY(sql_exec0(i->c, &CHANGE, NULL, err));
         TRY(sql_exec0(i->c, &FORGET, NULL, err));
         TRY(sql_exec(i->c, &RECOMPUTE, NULL, err, P_NUM(half_life_days)));

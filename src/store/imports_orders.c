@@ -11,7 +11,7 @@
  *   2. it is compared with the row before it of the same identity in the file, else with the stored line: inserted,
  *      updated or duplicate, as if the rows had come one by one;
  *   3. orders whose last row names another customer move to that customer with all of their lines;
- *   4. lines are upserted, the orders' sums made anew from the lines, and what changed in them noted.
+ *   4. lines are upserted, lines that events had made of these orders give way, the orders' sums made anew from the lines, and what changed in them noted.
  * At the end the statistics of customers are moved by all that was noted (order_changes_priv.h).
  * Joins to big tables are written as lateral look-ups: however stale the planner's statistics are, the cost follows the
  * rows of the import, not the table. */
@@ -96,7 +96,16 @@ static const struct sql UPSERT_LINES = {"orders_upsert_lines",
     "from order_merge where apply order by owner_no, order_no, line_key "
     "on conflict (customer_no, order_no, line_key) do update set product_no = excluded.product_no, "
     "ordered_at = excluded.ordered_at, quantity = excluded.quantity, unit_price = excluded.unit_price, "
-    "amount = excluded.amount, line_id = excluded.line_id", SQL_NOTHING};
+    "amount = excluded.amount, line_id = excluded.line_id, from_events = false", SQL_NOTHING};
+/* Whoever spoke last of an order holds: where the file changes anything of it, what events had made of it is either in the
+ * file too, and then the file's, or gone. */
+static const struct sql TAKE_LINES = {"orders_take_lines",
+    "update order_lines l set from_events = false from order_merge m where m.outcome = 0 and l.customer_no = m.owner_no "
+    "and l.order_no = m.order_no and l.line_key = m.line_key and l.from_events "
+    "and exists (select from changed_orders o where o.order_no = m.order_no)", SQL_NOTHING};
+static const struct sql DROP_TOLD_LINES = {"orders_drop_told_lines",
+    "delete from order_lines l using changed_orders m where l.customer_no = m.owner_no and l.order_no = m.order_no "
+    "and l.from_events", SQL_NOTHING};
 static const struct sql GATHER = {"orders_gather_changed",
     "insert into import_changed select customer_no from order_changes union select customer_no from pair_changes", SQL_NOTHING};
 
@@ -314,6 +323,8 @@ static enum meros_code merge_lines(struct store_conn *c, struct meros_err *err)
     TRY(sql_exec0(c, &MOVE_LINES, NULL, err));
     TRY(sql_exec0(c, &MOVE_IDS, NULL, err));
     TRY(sql_exec0(c, &UPSERT_LINES, NULL, err));
+    TRY(sql_exec0(c, &TAKE_LINES, NULL, err));
+    TRY(sql_exec0(c, &DROP_TOLD_LINES, NULL, err));
     return bulk_changes_after(c, err);
 }
 

@@ -20,6 +20,8 @@ bool decimal_parse(struct str s, int64_t limit, struct decimal *out);
 /* a * b rounded to six decimals; false past +-limit. Both present. */
 bool decimal_multiply(struct decimal a, struct decimal b, int64_t limit, struct decimal *out);
 struct decimal decimal_of(int64_t whole);
+struct decimal decimal_of_millionths(int64_t v);
+int64_t decimal_millionths(struct decimal d); /* of a number within +-10^12; 0 if absent */
 double decimal_double(struct decimal d); /* the nearest double; NaN if absent */
 int decimal_sign(struct decimal d);      /* -1, 0, 1; 0 if absent */
 

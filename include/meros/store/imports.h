@@ -21,6 +21,7 @@
 #include <stdint.h>
 #include "meros/base/err.h"
 #include "meros/domain/rows.h"
+#include "meros/store/order_events.h"
 #include "meros/store/store.h"
 
 enum { IMPORT_BATCH_MAX = 128 << 10 };
@@ -50,6 +51,12 @@ enum meros_code import_events(struct store_import *i, const struct event_row *ro
                               double half_life_days, struct meros_err *err) MEROS_MUSTCHECK;
 /* Outcomes without a moment get `now`. */
 enum meros_code import_outcomes(struct store_import *i, const struct outcome_row *rows, size_t n, int64_t now, struct meros_err *err) MEROS_MUSTCHECK;
+/* After all events: the orders that they speak of, for service/order_events.h to make before import_finish. Up to cap of
+ * them, in the order of (order_id, customer_no), behind `after` ({0}: from the first); none for other datasets. */
+enum meros_code import_orders_told(struct store_import *i, struct told_order after, struct arena *arena, struct told_order *out,
+                                   size_t cap, size_t *n, struct meros_err *err) MEROS_MUSTCHECK;
+/* Whose statistics that changed. */
+enum meros_code import_orders_made(struct store_import *i, const int64_t *customer_nos, size_t n, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code import_finish(struct store_import *i, struct import_counts *out, struct meros_err *err) MEROS_MUSTCHECK;
 void import_free(struct store_import *i); /* NULL is fine */
 
