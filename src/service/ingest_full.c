@@ -2,7 +2,8 @@
  * names and joins, traits, events with their statistics and outcomes, orders, who changed, offsets, commit. */
 #include "ingest_priv.h"
 
-#include <stdlib.h>
+#include <string.h>
+#include "meros/service/order_events.h"
 #include "meros/store/changed.h"
 #include "meros/store/customers.h"
 #include "meros/store/identity.h"
@@ -24,6 +25,7 @@ static enum meros_code no_memory(struct meros_err *err)
 bool landing_plain(const struct landing *l, const struct ingest_item *x)
 {
     if (x->kind != INGEST_EVENT && x->kind != INGEST_OUTCOME) return false;
+    if (x->kind == INGEST_EVENT && order_word_of(x->event.type) != ORDER_WORD_NONE) return false;
     if (!str_present(x->anonymous_id) || x->anonymous || str_eq(x->anonymous_id, x->customer_id)) return true;
     return ingest_hints_paired(l->hints, x->customer_id, x->anonymous_id);
 }
@@ -43,45 +45,33 @@ static enum meros_code resolve(struct landing *l, const struct landing_part *p, 
     return identity_resolve(l->conn, exclusive, ids, p->to - p->from, &l->arena, who, err);
 }
 
-/* --- traits: the customers in the order of their numbers, so that two batches do not wait for each other in a circle,
- * and what was said of one customer in the order in which it was said. */
-struct told {
-    int64_t customer_no;
-    size_t at;
+/* --- whose statistics, attributes or orders changed */
+struct changed {
+    int64_t *nos;
+    size_t n;
 };
 
-static int by_customer(const void *a, const void *b)
-{
-    const struct told *x = a, *y = b;
-    if (x->customer_no != y->customer_no) return x->customer_no < y->customer_no ? -1 : 1;
-    return x->at < y->at ? -1 : x->at > y->at;
-}
-
-static enum meros_code change_one(struct landing *l, const struct ingest_item *x, struct meros_err *err)
-{
-    struct sealed_person person = {0};
-    bool created;
-    struct service *svc = l->svc;
-    if (!seal_text(svc, &l->arena, x->traits.email, &person.email) || !seal_text(svc, &l->arena, x->traits.name, &person.name) ||
-        !seal_text(svc, &l->arena, x->traits.phone, &person.phone))
-        return no_memory(err);
-    return customers_change(l->conn, x->customer_id, &x->traits, &person, &created, err);
-}
-
 static enum meros_code change_customers(struct landing *l, const struct landing_part *p, const struct identity_item *ids,
-                                        struct meros_err *err)
+                                        struct changed *changed, struct meros_err *err)
 {
-    struct told *told = arena_alloc(&l->arena, (p->to - p->from + 1) * sizeof *told);
-    size_t n = 0;
-    if (told == NULL) return no_memory(err);
-    for (size_t i = p->from; i < p->to; i++)
-        if (l->items[i].item->kind == INGEST_TRAITS) told[n++] = (struct told){ids[i - p->from].customer_no, i};
-    if (n > 1) qsort(told, n, sizeof *told, by_customer);
-    for (size_t k = 0; k < n; k++) TRY(change_one(l, l->items[told[k].at].item, err));
+    struct customer_patch *patches = arena_array(&l->arena, p->to - p->from + 1, sizeof *patches);
+    size_t n = 0, n_changed;
+    if (patches == NULL) return no_memory(err);
+    for (size_t i = p->from; i < p->to; i++) {
+        const struct ingest_item *x = l->items[i].item;
+        if (x->kind != INGEST_TRAITS) continue;
+        struct customer_patch *patch = &patches[n++];
+        patch->customer_no = ids[i - p->from].customer_no;
+        patch->change = &x->traits;
+        if (!seal_text(l->svc, &l->arena, x->traits.email, &patch->person.email) ||
+            !seal_text(l->svc, &l->arena, x->traits.name, &patch->person.name) ||
+            !seal_text(l->svc, &l->arena, x->traits.phone, &patch->person.phone))
+            return no_memory(err);
+    }
+    TRY(customers_patch(l->conn, patches, n, &l->arena, changed->nos + changed->n, &n_changed, err));
+    changed->n += n_changed;
     return MEROS_OK;
 }
-
-/* --- the rest */
 
 static void number(struct landing *l, struct landing_part *p, const struct identity_item *ids)
 {
@@ -94,15 +84,38 @@ static void number(struct landing *l, struct landing_part *p, const struct ident
     p->b.resolved = true;
 }
 
-static enum meros_code note_changed(struct landing *l, const struct landing_part *p, const struct identity_outcome *who, struct meros_err *err)
+/* The orders that new events speak of, and those that came along with somebody's history. */
+static enum meros_code make_orders(struct landing *l, const struct landing_part *p, const struct identity_outcome *who,
+                                   struct changed *changed, struct meros_err *err)
 {
-    int64_t *nos = arena_alloc(&l->arena, (p->b.n_events + who->n_changed + 1) * sizeof *nos);
-    size_t n = 0;
-    if (nos == NULL) return no_memory(err);
+    struct told_order *told = arena_array(&l->arena, p->b.n_events + who->n_orders + 1, sizeof *told);
+    const int64_t *nos;
+    size_t n = 0, n_nos;
+    if (told == NULL) return no_memory(err);
+    for (size_t i = 0; i < p->b.n_events; i++) {
+        const struct ingest_event *e = &p->b.events[i];
+        if (e->fate != INGEST_FATE_LANDED || order_word_of(e->row->type) == ORDER_WORD_NONE) continue;
+        struct str id = order_properties_id(e->row->type, e->row->properties, &l->arena);
+        if (str_present(id)) told[n++] = (struct told_order){e->customer_no, id};
+    }
+    for (size_t i = 0; i < who->n_orders; i++) told[n++] = who->orders[i];
+    if (n == 0) return MEROS_OK;
+    TRY(order_events_apply(l->conn, told, n, &l->arena, &nos, &n_nos, err));
+    int64_t *more = arena_array(&l->arena, changed->n + n_nos + p->b.n_events + who->n_changed + 1, sizeof *more);
+    if (more == NULL) return no_memory(err);
+    if (changed->n > 0) memcpy(more, changed->nos, changed->n * sizeof *more);
+    if (n_nos > 0) memcpy(more + changed->n, nos, n_nos * sizeof *more);
+    *changed = (struct changed){more, changed->n + n_nos};
+    return MEROS_OK;
+}
+
+static enum meros_code note_changed(struct landing *l, const struct landing_part *p, const struct identity_outcome *who,
+                                    struct changed *changed, struct meros_err *err)
+{
     for (size_t i = 0; i < p->b.n_events; i++)
-        if (p->b.events[i].fate == INGEST_FATE_LANDED) nos[n++] = p->b.events[i].customer_no;
-    for (size_t i = 0; i < who->n_changed; i++) nos[n++] = who->changed_nos[i];
-    return store_changed_note(l->conn, nos, n, err);
+        if (p->b.events[i].fate == INGEST_FATE_LANDED) changed->nos[changed->n++] = p->b.events[i].customer_no;
+    for (size_t i = 0; i < who->n_changed; i++) changed->nos[changed->n++] = who->changed_nos[i];
+    return store_changed_note(l->conn, changed->nos, changed->n, err);
 }
 
 static enum meros_code keep_offsets(struct landing *l, struct meros_err *err)
@@ -117,17 +130,21 @@ static enum meros_code land(struct landing *l, struct landing_part *p, bool excl
 {
     struct identity_outcome who = {0};
     struct identity_item *ids = NULL;
+    struct changed changed = {0};
     *out_again = false;
     TRY(store_begin(l->conn, err));
     TRY(store_ingest_lock(l->conn, exclusive, err));
     TRY(resolve(l, p, exclusive, &ids, &who, err));
     *out_again = who.exclusive;
     if (who.exclusive) return MEROS_OK;
-    TRY(change_customers(l, p, ids, err));
+    changed.nos = arena_array(&l->arena, p->to - p->from + p->b.n_events + who.n_changed + 1, sizeof *changed.nos);
+    if (changed.nos == NULL) return no_memory(err);
+    TRY(change_customers(l, p, ids, &changed, err));
     number(l, p, ids);
     TRY(store_ingest_send(l->conn, &p->b, false, err));
     TRY(store_ingest_wait(l->conn, &p->b, err));
-    TRY(note_changed(l, p, &who, err));
+    TRY(make_orders(l, p, &who, &changed, err));
+    TRY(note_changed(l, p, &who, &changed, err));
     if (p->last) TRY(keep_offsets(l, err));
     return store_commit(l->conn, err);
 }

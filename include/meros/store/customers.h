@@ -16,6 +16,16 @@ struct sealed_person {
  * unknown one is NOT_FOUND. */
 enum meros_code customers_change(struct store_conn *c, struct str customer_id, const struct customer_change *change,
                                  const struct sealed_person *person, bool *created, struct meros_err *err) MEROS_MUSTCHECK;
+/* PATCHes of many known customers, each at a time in the order given, inside the caller's transaction: in one statement
+ * where each customer stands once. A customer of whom nothing is new keeps the row as it is; the others are put into
+ * changed_nos (room for n; one who was changed twice stands there twice). A visitor stays one. */
+struct customer_patch {
+    int64_t customer_no;
+    const struct customer_change *change; /* not replace */
+    struct sealed_person person;
+};
+enum meros_code customers_patch(struct store_conn *c, const struct customer_patch *patches, size_t n, struct arena *arena,
+                                int64_t *changed_nos, size_t *n_changed, struct meros_err *err) MEROS_MUSTCHECK;
 /* Removes every row of the customer, under the import lock, inside the caller's transaction. NOT_FOUND. */
 enum meros_code customers_erase(struct store_conn *c, struct str customer_id, struct erasure *out, struct meros_err *err) MEROS_MUSTCHECK;
 
