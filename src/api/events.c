@@ -68,6 +68,15 @@ static enum meros_code reject(struct posting *x, size_t item, struct str name, c
     return MEROS_OK;
 }
 
+static enum meros_code reject_below(struct posting *x, size_t item, const struct field_fault *fault, struct meros_err *err)
+{
+    enum meros_code rc = reject(x, item, fault->member, fault->detail, err);
+    if (rc != MEROS_OK || fault->below[0] == '\0') return rc;
+    struct item_fault *f = &x->faults[x->n_faults - 1];
+    f->pointer = arena_printf(http_arena(x->req), "%s%s", f->pointer, fault->below);
+    return f->pointer != NULL ? MEROS_OK : no_memory(err);
+}
+
 static enum meros_code take(struct posting *x, const struct json_record *record, struct meros_err *err)
 {
     const size_t place = x->sent - 1;
@@ -76,7 +85,7 @@ static enum meros_code take(struct posting *x, const struct json_record *record,
     if (x->dataset == DATASET_EVENTS) {
         *item = (struct ingest_item){.kind = INGEST_EVENT, .anonymous_id = STR_NONE};
         if (!event_fields(record, &x->rules, http_arena(x->req), &item->event, &fault))
-            return reject(x, place, fault.member, fault.detail, err);
+            return reject_below(x, place, &fault, err);
         item->customer_id = item->event.customer_id;
     } else {
         struct cell cells[ROW_FIELDS_MAX], *campaign = &cells[OUTCOME_FIELD_CAMPAIGN];

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "meros/domain/rows.h"
+#include "meros/service/order_events.h"
 
 struct shop_name {
     const char *theirs; /* lower case, words joined by one blank */
@@ -234,4 +235,13 @@ void shop_properties(struct jsonw *w, const struct event_row *e, const struct js
     else if (str_present(e->event_id)) jsonw_kstr(w, "order_id", e->event_id);
     if (json_kind(products) != JSON_KIND_NULL) write_products(w, products);
     write_members(w, properties, of_order, but);
+}
+
+void shop_order(struct message *m, const struct event_row *e, const char *place)
+{
+    struct order_fault fault;
+    char at[120];
+    if (m->failed || order_properties_check(e->type, e->properties, &fault)) return;
+    snprintf(at, sizeof at, "%s%s", place, fault.pointer);
+    message_reject(m, "invalid_order", at, "%s", fault.detail);
 }

@@ -238,6 +238,7 @@ static void land(struct message *m, const struct hit *h, struct str name, int64_
     jsonw_end_object(w);
     it->event.properties = message_text_end(m, &text, "/params");
     if (str_is(it->event.properties, "{}")) it->event.properties = STR_NONE;
+    shop_order(m, &it->event, "/params");
     json_free(tree);
 }
 

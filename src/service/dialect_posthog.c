@@ -87,6 +87,7 @@ static void event(struct reading *r, struct str name)
     jsonw_end_object(w);
     e->properties = message_text_end(&r->m, &text, "/properties");
     if (str_is(e->properties, "{}")) e->properties = STR_NONE;
+    shop_order(&r->m, e, "/properties");
 }
 
 /* Of a person nobody has identified, the id is the device's. */

@@ -2,10 +2,12 @@
 
 #include <stdio.h>
 #include <string.h>
+#include "meros/service/order_events.h"
 
 static bool wrong(struct field_fault *fault, struct str member, const char *detail)
 {
     fault->member = member;
+    fault->below[0] = '\0';
     snprintf(fault->detail, sizeof fault->detail, "%s", detail);
     return false;
 }
@@ -64,8 +66,13 @@ bool event_fields(const struct json_record *record, const struct row_rules *rule
 {
     struct cell cells[ROW_FIELDS_MAX];
     struct row_fault row;
+    struct order_fault order;
     if (!record_cells(DATASET_EVENTS, record, cells, fault)) return false;
     if (!event_decode(cells, rules, out, &row)) return wrong(fault, str_of(datasets[DATASET_EVENTS].fields[row.field].name), row.detail);
     const char *bad = properties_of(arena, &cells[EVENT_FIELD_PROPERTIES], &out->properties);
-    return bad == NULL || wrong(fault, STR("properties"), bad);
+    if (bad != NULL) return wrong(fault, STR("properties"), bad);
+    if (order_properties_check(out->type, out->properties, &order)) return true;
+    (void)wrong(fault, STR("properties"), order.detail);
+    (void)str_copy(fault->below, sizeof fault->below, str_of(order.pointer));
+    return false;
 }

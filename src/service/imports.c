@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 #include "imports_priv.h"
+#include "order_events_priv.h"
 #include "meros/base/clock.h"
 #include "meros/base/counters.h"
-#include "meros/service/order_events.h"
 #include "meros/service/sweeper.h"
 
 enum {

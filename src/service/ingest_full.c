@@ -3,12 +3,12 @@
 #include "ingest_priv.h"
 
 #include <string.h>
-#include "meros/service/order_events.h"
 #include "meros/store/changed.h"
 #include "meros/store/customers.h"
 #include "meros/store/identity.h"
 #include "meros/store/kafka.h"
 #include "meros/store/store.h"
+#include "order_events_priv.h"
 #include "seal_priv.h"
 
 #define TRY(call)                                                                                            \

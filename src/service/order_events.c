@@ -1,8 +1,7 @@
-#include "meros/service/order_events.h"
+#include "order_events_priv.h"
 
 #include <stdio.h>
 #include "meros/domain/rows.h"
-#include "order_events_priv.h"
 
 enum order_word order_word_of(struct str type)
 {
@@ -39,7 +38,7 @@ static struct decimal read_number(struct reader *r, const struct json *object, c
     struct decimal d = {0};
     if (json_kind(v) == JSON_KIND_NUMBER) s = (struct str){text, json_number_text(json_num(v), text)};
     else if (json_kind(v) == JSON_KIND_STRING) s = str_trim(json_str(v));
-    else if (json_kind(v) == JSON_KIND_NULL) return d;
+    if (json_kind(v) == JSON_KIND_NULL || (str_present(s) && s.n == 0)) return d;
     if (!str_present(s) || !decimal_parse(s, limit, &d)) fail(r, name, "It must be a number, and not an enormous one.");
     else if (d.unscaled < 0) fail(r, name, "It cannot be below zero.");
     return d;

@@ -1,10 +1,21 @@
-/* What one event says of an order, read from its properties: for the check (order_events.c) and the fold (order_fold.c),
- * so that what passes the one is understood by the other. */
+/* Making orders from events, for the ingest path and imports of events. And what one event says of an order, read from its
+ * properties: for the check (order_events.c) and the fold (order_fold.c), so that what passes the one is understood by
+ * the other. */
 #ifndef MEROS_SERVICE_ORDER_EVENTS_PRIV_H
 #define MEROS_SERVICE_ORDER_EVENTS_PRIV_H
 
 #include "meros/codec/json.h"
 #include "meros/service/order_events.h"
+#include "meros/store/order_events.h"
+
+/* Makes the lines: sets owner_no, replaces, lines, n_lines of the order. Events that order_properties_check would reject
+ * (they were stored before it asked) are passed over. Pure; OUT_OF_MEMORY. */
+enum meros_code order_fold(struct order_making *order, struct arena *arena, struct meros_err *err) MEROS_MUSTCHECK;
+
+/* Makes n orders anew from their events, within the caller's transaction, after the events are stored. May be given any
+ * number, the same ones several times. *changed_nos: customers whose statistics changed, in the arena. */
+enum meros_code order_events_apply(struct store_conn *c, const struct told_order *told, size_t n, struct arena *arena,
+                                   const int64_t **changed_nos, size_t *n_changed, struct meros_err *err) MEROS_MUSTCHECK;
 
 struct order_item {
     struct str product_id;           /* STR_NONE: none */

@@ -2,7 +2,7 @@
 #include "import_support.h"
 #include "identity_check.h"
 #include "meros/service/customers.h"
-#include "meros/service/order_events.h"
+#include "meros/store/order_events.h"
 
 static void events(struct shop *s, const char *ndjson)
 {

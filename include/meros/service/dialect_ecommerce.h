@@ -19,5 +19,7 @@ void shop_event(struct message *m, struct str name, const struct json *propertie
 /* Writes the members of the properties in our form, inside an object that the caller opened. but: tells of a member
  * whether it stays out; may be NULL. */
 void shop_properties(struct jsonw *w, const struct event_row *event, const struct json *properties, bool (*but)(struct str name));
+/* Rejects an event whose properties, now in our form, cannot make the order that they speak of (service/order_events.h). */
+void shop_order(struct message *m, const struct event_row *event, const char *place);
 
 #endif

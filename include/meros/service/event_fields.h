@@ -11,6 +11,7 @@
 /* What is wrong with it, and with which member (absent: with the whole). */
 struct field_fault {
     struct str member;
+    char below[48]; /* JSON pointer within the member: "/products/3/price", mostly "" */
     char detail[160];
 };
 

@@ -31,7 +31,8 @@
 #define MEROS_SERVICE_ORDER_EVENTS_H
 
 #include <stdbool.h>
-#include "meros/store/order_events.h"
+#include "meros/base/arena.h"
+#include "meros/base/str.h"
 
 enum { ORDER_PRODUCTS_MAX = 1000 };
 
@@ -49,14 +50,5 @@ struct order_fault {
 bool order_properties_check(struct str type, struct str properties, struct order_fault *fault);
 /* The order that the event speaks of; STR_NONE: none, or memory is out. In the arena. */
 struct str order_properties_id(struct str type, struct str properties, struct arena *arena);
-
-/* Makes the lines: sets owner_no, replaces, lines, n_lines of the order. Events that order_properties_check would reject
- * (they were stored before it asked) are passed over. Pure; OUT_OF_MEMORY. */
-enum meros_code order_fold(struct order_making *order, struct arena *arena, struct meros_err *err) MEROS_MUSTCHECK;
-
-/* Makes n orders anew from their events, within the caller's transaction, after the events are stored. May be given any
- * number, the same ones several times. *changed_nos: customers whose statistics changed, in the arena. */
-enum meros_code order_events_apply(struct store_conn *c, const struct told_order *told, size_t n, struct arena *arena,
-                                   const int64_t **changed_nos, size_t *n_changed, struct meros_err *err) MEROS_MUSTCHECK;
 
 #endif

@@ -5,7 +5,7 @@
 #include "meros/base/buf.h"
 #include "meros/codec/json.h"
 #include "meros/domain/rows.h"
-#include "meros/service/order_events.h"
+#include "order_events_priv.h"
 
 /* An event as a test writes it: who (a letter), type, time in seconds, key, properties. */
 struct said {
