@@ -151,6 +151,7 @@ class Service {
 
     /* SIGTERM; the exit code. */
     async stop(signal = 'SIGTERM') {
+        this.thaw();
         if (!this.process) return this.ended;
         this.process.kill(signal);
         return this.ended;
@@ -169,6 +170,31 @@ class Service {
     postmaster() {
         const at = execFileSync('find', [path.join(this.folder, 'data'), '-name', 'postmaster.pid'], { encoding: 'utf8' }).split('\n')[0];
         return Number(fs.readFileSync(at, 'utf8').split('\n')[0]);
+    }
+
+    /* Its database is gone: connections break, and nobody answers new ones until thaw(). */
+    freeze() {
+        const first = this.postmaster();
+        process.kill(first, 'SIGSTOP'); /* no further ones from here on */
+        const children = fs.readdirSync('/proc').filter(pid => {
+            try {
+                return Number(fs.readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')[1]) === first;
+            } catch { return false; /* not a process, or gone */ }
+        }).map(Number);
+        for (const pid of children) process.kill(pid, 'SIGKILL');
+        this.frozen = first;
+    }
+
+    thaw() {
+        if (this.frozen) process.kill(this.frozen, 'SIGCONT');
+        this.frozen = null;
+    }
+
+    /* The value of a metric, 0 where it is not there yet. */
+    async metric(name) {
+        const { text } = await this.request('GET', '/metrics');
+        const line = text.split('\n').find(l => l.startsWith(name + ' '));
+        return line ? Number(line.slice(name.length + 1)) : 0;
     }
 }
 

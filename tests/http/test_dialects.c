@@ -199,6 +199,28 @@ Test(dialects, every_call_of_segment_finds_its_place)
     }
 }
 
+static void order(const char *event, const char *id, const char *properties)
+{
+    expect(post("/v1/track", text("{\"userId\":\"buyer\",\"event\":\"%s\",\"messageId\":\"%s\",\"timestamp\":\"2026-01-0%cT10:00:00Z\",\"properties\":%s}", event, id, id[0], properties)), 200);
+}
+
+Test(dialects, orders_are_made_changed_refunded_and_cancelled)
+{
+    order("Order Completed", "1-done", "{\"order_id\":\"o1\",\"total\":27.50,\"subtotal\":22.50,\"revenue\":25.00,\"shipping\":3,\"tax\":2,\"discount\":2.5,\"currency\":\"USD\","
+                                       "\"products\":[{\"product_id\":\"507\",\"price\":19,\"quantity\":1},{\"product_id\":\"505\",\"price\":3,\"quantity\":2}]}");
+    order("Completed Order", "2-other", "{\"orderId\":\"o2\",\"revenue\":\"10.00\",\"products\":[{\"id\":\"507\",\"price\":\"10\",\"quantity\":1}]}");
+    struct reply *r = get("/v1/customers/buyer");
+    cr_assert_eq(int_at(r, "/stats/orders"), 2);
+    cr_assert_float_eq(num_at(r, "/stats/revenue"), 35, 1e-9);
+    order("Order Refunded", "3-back", "{\"order_id\":\"o1\",\"products\":[{\"product_id\":\"505\",\"price\":3,\"quantity\":2}]}");
+    order("Order Cancelled", "4-never", "{\"order_id\":\"o2\"}");
+    r = get("/v1/customers/buyer");
+    cr_assert_eq(int_at(r, "/stats/orders"), 1);
+    cr_assert_lt(num_at(r, "/stats/revenue"), 25);
+    cr_assert_gt(num_at(r, "/stats/revenue"), 0);
+    cr_assert_float_eq(num_at(r, "/stats/gross_revenue"), 25, 1e-9);
+}
+
 Test(dialects, history_is_imported_with_its_own_times)
 {
     expect(post("/v1/import", "{\"sentAt\":\"2026-01-01T00:00:00Z\",\"batch\":[{\"type\":\"track\",\"userId\":\"past\",\"event\":\"E\",\"messageId\":\"1\",\"timestamp\":\"2015-03-01T12:00:00Z\"}]}"), 200);
@@ -220,6 +242,8 @@ Test(dialects, google_is_answered_204_whatever_it_sends)
     r = get("/v1/customers/ga");
     expect(r, 200);
     cr_assert_str_eq(text_at(r, "/attributes/plan"), "pro");
+    cr_assert_eq(int_at(r, "/stats/orders"), 1);
+    cr_assert_float_eq(num_at(r, "/stats/revenue"), 20, 1e-9);
     cr_assert_eq(int_at(r, "/stats/events/page_viewed/count"), 1);
     cr_assert_str_eq(text_at(get("/v1/customers/ga-visitor"), "/customer_id"), "ga");
 }
