@@ -1,23 +1,30 @@
 /* From a click to a changed segment: recorded within moments, seen in histories, in the stream, and as of any moment. */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "client.h"
+#include "meros/base/clock.h"
 
 static struct instance s;
 
 /* Quiet and busy visitors, and a segmentation that tells them apart. */
-static void open_shop(const char *const *env)
+static void open_shop_of(const char *const *env, int customers)
 {
     struct buf b;
     instance_start(&s, env);
     client_use(&s);
     buf_init(&b, 16 << 20);
-    for (int c = 0; c < 40; c++)
+    for (int c = 0; c < customers; c++)
         for (int e = 0; e < (c % 2 == 0 ? 1 : 120); e++) buf_printf(&b, "{\"customer_id\":\"v%d\",\"type\":\"page_viewed\",\"event_id\":\"%d-%d\"}\n", c, c, e);
     expect(call(&(struct call){.method = "POST", .path = "/v1/imports/events", .type = "application/x-ndjson", .body = b.data, .n = b.len}), 200);
     buf_done(&b);
     run_job("{\"kind\":\"train.segments\",\"params\":{\"name\":\"activity\",\"k\":2,\"seed\":1,\"features\":[\"engagement_page_viewed\"]}}");
+}
+
+static void open_shop(const char *const *env)
+{
+    open_shop_of(env, 40);
 }
 
 static const char *clicks(const char *customer, int n)
@@ -233,5 +240,41 @@ Test(realtime, a_change_that_was_committed_before_a_kill_is_judged_after_the_res
         cr_assert_str_eq(text_at(r, "/data/0/at"), segment_of(customer, "since"));
     }
     cr_assert_eq(count_at(get("/v1/segmentations/activity/history?limit=1000"), "/data"), 48, "each of the four left and entered once");
+    instance_done(&s);
+}
+
+/* --- how long it takes */
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* From the answer of an event, which follows its commit, to the moment at which the customer was judged. The bound is that
+ * of a machine on which much else runs; what is printed is what it takes. */
+Test(realtime, two_hundred_customers_are_judged_within_moments_of_their_events, .timeout = 240)
+{
+    enum { EVENTS = 200 };
+    static int64_t answered[EVENTS];
+    double took[EVENTS];
+    size_t n = 0;
+    open_shop_of((const char *const[]){"MEROS_LOG_LEVEL=info", NULL}, 2 * EVENTS);
+    for (int i = 0; i < EVENTS; i++) {
+        expect(post("/v1/events", clicks(text("v%d", 2 * i), 120)), 200);
+        answered[i] = clock_now();
+    }
+    await_history(text("v%d", 2 * (EVENTS - 1)), 3);
+    for (int i = 0; i < EVENTS; i++) {
+        struct reply *r = await_history(text("v%d", 2 * i), 3);
+        int64_t at = 0;
+        cr_assert(time_parse(str_of(text_at(r, "/data/0/at")), &at));
+        took[n++] = at > answered[i] ? (double)(at - answered[i]) / 1e6 : 0;
+    }
+    qsort(took, n, sizeof *took, by_value);
+    fprintf(stderr, "realtime: judged after an event was answered: p50 %.0f ms, p99 %.0f ms, at most %.0f ms\n", 1e3 * took[n / 2],
+            1e3 * took[n * 99 / 100], 1e3 * took[n - 1]);
+    cr_assert_lt(took[n / 2], 1);
+    cr_assert_lt(took[n - 1], 20);
     instance_done(&s);
 }
