@@ -397,3 +397,54 @@ Test(identity, statistics_stay_exact_whatever_is_joined, .timeout = 300)
         close_crowd(&w);
     }
 }
+
+/* --- traits */
+static size_t patch(struct crowd *w, const char *id, struct customer_change change, struct sealed email)
+{
+    int64_t changed[1];
+    size_t n;
+    const struct customer_patch p = {.customer_no = resolve(w, id), .change = &change, .person = {.email = email}};
+    cr_assert_eq(store_begin(w->c, &w->shop.err), MEROS_OK);
+    cr_assert_eq(customers_patch(w->c, &p, 1, &w->memory, changed, &n, &w->shop.err), MEROS_OK, "%s", w->shop.err.detail);
+    cr_assert_eq(store_commit(w->c, &w->shop.err), MEROS_OK);
+    return n;
+}
+
+Test(identity, traits_that_are_known_already_do_not_write_the_row)
+{
+    struct crowd w;
+    open_crowd(&w);
+    const struct customer_change change = {.given = CHANGE_ATTRIBUTES | CHANGE_EMAIL, .created_at = TIME_NONE, .attributes = STR("{\"plan\":\"pro\",\"gone\":null}")};
+    const struct sealed one = {STR("sealed-1"), STR("hash")}, again = {STR("sealed-2"), STR("hash")}, other = {STR("sealed-3"), STR("hush")};
+    cr_expect_eq(patch(&w, "?a1", change, one), 1);
+    EXPECT_TABLE(&w.shop, "select customer_id, anonymous, attributes, encode(email, 'escape'), encode(email_hash, 'escape') from customers",
+                 "a1|t|{\"plan\": \"pro\"}|sealed-1|hash\n");
+    char *row = pg_text(w.shop.db, "select xmin::text from customers");
+    cr_expect_eq(patch(&w, "?a1", change, again), 0, "the same email, sealed anew");
+    char *now = pg_text(w.shop.db, "select xmin::text from customers");
+    cr_expect_str_eq(now, row);
+    free(now);
+    cr_expect_eq(patch(&w, "?a1", change, other), 1);
+    cr_expect_eq(patch(&w, "?a1", (struct customer_change){.given = CHANGE_EMAIL, .created_at = TIME_NONE}, (struct sealed){STR_NONE, STR_NONE}), 1);
+    EXPECT_TABLE(&w.shop, "select email, email_hash from customers", "(null)|(null)\n");
+    free(row);
+    close_crowd(&w);
+}
+
+Test(identity, traits_of_one_customer_are_applied_in_their_order)
+{
+    struct crowd w;
+    int64_t changed[3];
+    size_t n;
+    open_crowd(&w);
+    const struct customer_change first = {.given = CHANGE_ATTRIBUTES, .created_at = TIME_NONE, .attributes = STR("{\"a\":1,\"b\":1}")};
+    const struct customer_change second = {.given = CHANGE_ATTRIBUTES, .created_at = TIME_NONE, .attributes = STR("{\"a\":null,\"b\":2}")};
+    int64_t u = resolve(&w, "u1"), v = resolve(&w, "u2");
+    const struct customer_patch p[] = {{.customer_no = v, .change = &first}, {.customer_no = u, .change = &first}, {.customer_no = u, .change = &second}};
+    cr_assert_eq(store_begin(w.c, &w.shop.err), MEROS_OK);
+    cr_assert_eq(customers_patch(w.c, p, 3, &w.memory, changed, &n, &w.shop.err), MEROS_OK, "%s", w.shop.err.detail);
+    cr_assert_eq(store_commit(w.c, &w.shop.err), MEROS_OK);
+    cr_expect_eq(n, 3);
+    EXPECT_TABLE(&w.shop, "select customer_id, attributes from customers order by 1", "u1|{\"b\": 2}\nu2|{\"a\": 1, \"b\": 1}\n");
+    close_crowd(&w);
+}
