@@ -54,23 +54,12 @@ static bool plain(unsigned char c)
     return c >= 0x20 && c != '"' && c != '\\' && c != 0x7F;
 }
 
-static void quoted(struct buf *b, struct str s)
+static void escaped(struct buf *b, struct str s)
 {
     static const char hex[] = "0123456789abcdef";
-    size_t start = 0, i = 0;
-    while (i < s.n && plain((unsigned char)s.p[i])) i++;
-    if (i == s.n) { /* as nearly all are: in one piece */
-        char *to = buf_reserve(b, s.n + 2);
-        if (to == NULL) return;
-        to[0] = '"';
-        if (s.n > 0) memcpy(to + 1, s.p, s.n);
-        to[s.n + 1] = '"';
-        to[s.n + 2] = '\0';
-        b->len += s.n + 2;
-        return;
-    }
+    size_t start = 0;
     buf_char(b, '"');
-    for (; i < s.n; i++) {
+    for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
         if (plain(c)) continue;
         buf_append(b, s.p + start, i - start);
@@ -90,12 +79,32 @@ static void quoted(struct buf *b, struct str s)
     buf_char(b, '"');
 }
 
+/* The comma that is due, the text in quotes, and a colon behind a key. Nearly all texts are plain, and then it is one
+ * piece of room, looked at and written in one go: an answer is made of little else. */
+static void quoted(struct jsonw *w, struct str s, bool key)
+{
+    char *to = buf_reserve(w->out, s.n + 4), *p = to;
+    if (to == NULL) return;
+    if (w->comma) *p++ = ',';
+    *p++ = '"';
+    size_t i = 0;
+    for (; i < s.n && plain((unsigned char)s.p[i]); i++) *p++ = s.p[i];
+    if (i < s.n) {
+        value(w);
+        escaped(w->out, s);
+        if (key) buf_char(w->out, ':');
+    } else {
+        *p++ = '"';
+        if (key) *p++ = ':';
+        *p = '\0';
+        w->out->len += (size_t)(p - to);
+    }
+    w->comma = !key;
+}
+
 void jsonw_key_str(struct jsonw *w, struct str name)
 {
-    value(w);
-    quoted(w->out, name);
-    buf_char(w->out, ':');
-    w->comma = false;
+    quoted(w, name, true);
 }
 
 void jsonw_key(struct jsonw *w, const char *name)
@@ -109,8 +118,7 @@ void jsonw_str(struct jsonw *w, struct str s)
         jsonw_null(w);
         return;
     }
-    value(w);
-    quoted(w->out, s);
+    quoted(w, s, false);
 }
 
 void jsonw_cstr(struct jsonw *w, const char *s)
@@ -126,7 +134,8 @@ void jsonw_int(struct jsonw *w, int64_t v)
     do digits[--i] = (char)('0' + u % 10);
     while ((u /= 10) > 0);
     if (v < 0) digits[--i] = '-';
-    value(w);
+    if (w->comma) digits[--i] = ',';
+    w->comma = true;
     buf_append(w->out, digits + i, sizeof digits - i);
 }
 
@@ -209,11 +218,7 @@ void jsonw_time(struct jsonw *w, int64_t t)
         return;
     }
     char text[TIME_TEXT];
-    size_t n = time_format(t, text);
-    value(w);
-    buf_char(w->out, '"');
-    buf_append(w->out, text, n);
-    buf_char(w->out, '"');
+    quoted(w, (struct str){text, time_format(t, text)}, false);
 }
 
 void jsonw_raw(struct jsonw *w, struct str json)

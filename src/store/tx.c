@@ -52,3 +52,13 @@ enum meros_code store_set_timeout(struct store_conn *c, int statement_ms, struct
     c->timeout_ms = statement_ms < 0 ? 0 : statement_ms;
     return MEROS_OK;
 }
+
+enum meros_code store_set_generic_plans(struct store_conn *c, struct meros_err *err)
+{
+    enum meros_code rc = conn_ready(c, err);
+    if (rc != MEROS_OK) return rc;
+    PGresult *r = PQexec(c->pg, "select set_config('plan_cache_mode', 'force_generic_plan', false)");
+    if (PQresultStatus(r) != PGRES_TUPLES_OK) return conn_fail(c, r, "set generic plans", err);
+    PQclear(r);
+    return MEROS_OK;
+}

@@ -50,6 +50,9 @@ enum meros_code store_begin_snapshot(struct store_conn *c,
  * answer). */
 enum meros_code store_commit(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
 void store_rollback(struct store_conn *c);
+/* For a connection of the caller's own (store_connect) that runs few statements very often: plans are made once, not for
+ * the parameters of each call. It lasts as long as the connection. */
+enum meros_code store_set_generic_plans(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code store_set_timeout(struct store_conn *c, int statement_ms,
                                   struct meros_err *err) MEROS_MUSTCHECK; /* 0: none */
 /* From another thread, which must know that the connection is still held: the running statement of this
