@@ -434,7 +434,7 @@ Test(changed, what_another_is_taking_is_passed_by_and_comes_back_when_it_gives_u
 enum { CUSTOMERS = 12, SEGMENTS = 4, MOMENTS = 60 };
 
 struct standing {
-    char ids[CUSTOMERS][8]; /* "": nowhere */
+    char ids[CUSTOMERS][16]; /* "": nowhere */
     int n;
 };
 
@@ -454,7 +454,7 @@ static void ask(struct store_conn *c, int64_t at, struct standing *out)
     struct meros_err err = MEROS_ERR_INIT;
     *out = (struct standing){0};
     for (int k = 0; k < SEGMENTS; k++) {
-        char id[8];
+        char id[16];
         snprintf(id, sizeof id, "s%d", k);
         for (int64_t after = 0;;) {
             const int before = out->n;
@@ -481,7 +481,7 @@ Test(record, members_as_of_any_moment_are_those_of_a_replay, .timeout = 120)
     unsigned seed = 20260115;
     for (int t = 1; t <= MOMENTS; t++) {
         struct membership_move moves[2 * CUSTOMERS];
-        char was[CUSTOMERS][8], is[CUSTOMERS][8];
+        char was[CUSTOMERS][16], is[CUSTOMERS][16];
         size_t n = 0;
         replay[t] = replay[t - 1];
         for (int i = 0; i < CUSTOMERS; i++) {
