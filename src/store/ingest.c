@@ -1,8 +1,9 @@
-/* A batch costs the network two exchanges (three where it names somebody new) and the server a few short statements over
- * binary arrays:
+/* A small batch costs the network one exchange and a larger one two (three where it names somebody new), and the server a
+ * few short statements over binary arrays:
  *
  *   names     only for ids that are not remembered: made where they are not there, then looked up
- *   rows      insert … on conflict do nothing, which tells what was new
+ *   rows      insert … on conflict do nothing, which tells what was new; of many events those that are there are looked
+ *             up and the others copied
  *   activity  what the new events add to customer_event_stats, summed up here; who changed; commit
  *
  * The first exchange also begins, takes the lock and looks whether any customer is gone since the numbers were remembered
@@ -55,12 +56,30 @@ static const struct sql FIND_PRODUCTS = {"ingest_find_products",
     "select product_id, product_no from products where product_id = any($1)", SQL_ROWS};
 
 /* Rows come in the order of their keys. */
-static const struct sql PUT_EVENTS = {"ingest_put_events",
-    "insert into events (customer_no, event_key, kind, type, occurred_at, product_no, value, quantity, properties, event_id) "
-    "select c, k, kind, type, t, nullif(p, 0), v, q, properties, id "
-    "from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::text[], $5::timestamptz[], $6::bigint[], $7::numeric[], $8::numeric[], "
-    "            $9::jsonb[], $10::text[]) as u (c, k, kind, type, t, p, v, q, properties, id) "
-    "on conflict do nothing returning customer_no, event_key", SQL_ROWS};
+#define PUT(condition)                                                                                       \
+    "insert into events (customer_no, event_key, kind, type, occurred_at, product_no, value, quantity, properties, event_id) " \
+    "select c, k, kind, type, t, nullif(p, 0), v, q, properties, id "                                        \
+    "from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::text[], $5::timestamptz[], $6::bigint[], $7::numeric[], $8::numeric[], " \
+    "            $9::jsonb[], $10::text[]) as u (c, k, kind, type, t, p, v, q, properties, id) " condition   \
+    "on conflict do nothing returning customer_no, event_key"
+static const struct sql PUT_EVENTS = {"ingest_put_events", PUT(""), SQL_ROWS};
+/* Rows, activity and the note in one statement, so that a small batch is one exchange, its commit included: nothing is
+ * done if anybody is gone since the numbers were looked up ($11). */
+static const struct sql PUT_AT_ONCE = {"ingest_put_at_once",
+    "with landed as (" PUT("where (select last_value + is_called::int from customers_gone) = $11 ") ", kind, occurred_at), "
+    "activity as (" ADD_ACTIVITY("landed", "$12") "), "
+    "note as ("
+    "  insert into changed_customers (customers, customer_nos) select count(*), array_agg(customer_no) "
+    "  from (select distinct customer_no from landed) d having count(*) > 0) "
+    "select customer_no, event_key from landed", SQL_ROWS};
+/* Many rows go in faster by COPY, which knows no conflicts: those that are there are looked up before. One that somebody
+ * else puts there meanwhile fails the transaction (23505), which is then tried again. */
+static const struct sql SEEN_EVENTS = {"ingest_seen_events",
+    "select at - 1 from unnest($1::bigint[], $2::uuid[]) with ordinality as u (c, k, at) "
+    "where exists (select from events e where e.customer_no = u.c and e.event_key = u.k)", SQL_ROWS};
+static const struct sql COPY_EVENTS = {"ingest_copy_events",
+    "copy events (customer_no, event_key, kind, type, occurred_at, product_no, value, quantity, properties, event_id) "
+    "from stdin (format binary)", SQL_NOTHING};
 static const struct sql PUT_OUTCOMES = {"ingest_put_outcomes",
     "insert into outcomes (customer_no, outcome_key, campaign, variant, type, occurred_at, value, outcome_id) "
     "select * from unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::numeric[], $8::text[]) "
@@ -140,7 +159,7 @@ void ingest_hints_pair(struct ingest_hints *h, struct str customer_id, struct st
 }
 
 /* --- a batch under way */
-enum { STEPS = 8, PARAMS = 10 };
+enum { STEPS = 8, PARAMS = 12, AT_ONCE_MAX = 128, COPY_FROM = 400 };
 
 /* What is to be inserted and what became of it: an event or an outcome, in the order of the keys. */
 struct entry {
@@ -152,10 +171,11 @@ struct entry {
 struct ingest_sent {
     bool whole;
     bool names_sent; /* the exchange under way is the one that looks up names */
+    bool at_once;    /* it is the only one */
     struct sql_step steps[STEPS];
     size_t n;
     struct sql_param params[STEPS][PARAMS];
-    struct rows lock, gone, customers, products, events, outcomes;
+    struct rows lock, gone, customers, products, seen, events, outcomes;
     struct idmap found_customers, found_products; /* of this batch: what was not remembered */
     struct entry *event_entries, *outcome_entries;
 };
@@ -320,8 +340,86 @@ static enum meros_code add_events(struct ingest_batch *b, struct meros_err *err)
                                        P_TIMES(times, n),    P_INTS(products, n),    P_NUMERICS(values, n),     P_NUMERICS(quantities, n),
                                        P_JSONBS(properties, n), P_TEXTS(ids, n)};
     memcpy(s->params[s->n], params, sizeof params);
-    add_step(s, &PUT_EVENTS, 10, &s->events);
+    if (s->at_once) {
+        s->params[s->n][10] = P_INT(b->hints->gone);
+        s->params[s->n][11] = P_NUM(b->half_life_days);
+    }
+    add_step(s, s->at_once ? &PUT_AT_ONCE : &PUT_EVENTS, s->at_once ? 12 : 10, &s->events);
     return MEROS_OK;
+}
+
+static bool by_copy(const struct ingest_batch *b)
+{
+    return b->n_events >= COPY_FROM;
+}
+
+static enum meros_code add_look(struct ingest_batch *b, struct meros_err *err)
+{
+    struct ingest_sent *s = b->sent;
+    const size_t n = b->n_events;
+    int64_t *customers = arena_alloc(b->arena, n * sizeof *customers);
+    struct crypto_hash128 *keys = arena_alloc(b->arena, n * sizeof *keys);
+    if (customers == NULL || keys == NULL) return no_memory(err);
+    for (size_t i = 0; i < n; i++) {
+        customers[i] = s->event_entries[i].customer_no;
+        keys[i] = *s->event_entries[i].key;
+    }
+    s->params[s->n][0] = P_INTS(customers, n);
+    s->params[s->n][1] = P_UUIDS(keys, n);
+    add_step(s, &SEEN_EVENTS, 2, &s->seen);
+    return MEROS_OK;
+}
+
+static void put_decimal(struct copy_in *k, struct decimal d)
+{
+    if (d.present) copy_in_numeric(k, d.unscaled, d.scale);
+    else copy_in_null(k);
+}
+
+static enum meros_code copy_event(struct copy_in *k, struct ingest_batch *b, const struct entry *x, struct meros_err *err)
+{
+    const struct event_row *r = b->events[x->at].row;
+    const int64_t product = str_present(r->product_id) ? product_of(b, r->product_id) : 0;
+    unsigned char kind[2];
+    if (product == 0 && str_present(r->product_id)) return erased(err);
+    TRY(copy_in_row(k, 10, err));
+    copy_in_int8(k, x->customer_no);
+    copy_in_bytes(k, x->key->bytes, sizeof x->key->bytes);
+    put16(kind, (uint16_t)r->kind);
+    copy_in_bytes(k, kind, sizeof kind);
+    copy_in_text(k, r->type);
+    copy_in_time(k, r->occurred_at == TIME_NONE ? b->now : r->occurred_at);
+    if (product != 0) copy_in_int8(k, product);
+    else copy_in_null(k);
+    put_decimal(k, r->value);
+    put_decimal(k, r->quantity);
+    copy_in_jsonb(k, r->properties);
+    copy_in_text(k, r->event_id);
+    return MEROS_OK;
+}
+
+/* Those that are neither there nor have an equal one before them in the batch. */
+static enum meros_code copy_events(struct store_conn *c, struct ingest_batch *b, struct meros_err *err)
+{
+    struct ingest_sent *s = b->sent;
+    struct copy_in k;
+    size_t fresh = 0;
+    for (size_t i = 0; i < b->n_events; i++) b->events[i].fate = INGEST_FATE_LANDED;
+    for (size_t i = 0; i < s->seen.n; i++) b->events[s->event_entries[rows_int(&s->seen, i, 0)].at].fate = INGEST_FATE_SEEN;
+    for (size_t i = 1; i < b->n_events; i++) {
+        const struct entry *x = &s->event_entries[i], *before = x - 1;
+        if (x->customer_no == before->customer_no && memcmp(x->key->bytes, before->key->bytes, sizeof x->key->bytes) == 0)
+            b->events[x->at].fate = INGEST_FATE_SEEN;
+    }
+    for (size_t i = 0; i < b->n_events; i++) fresh += b->events[i].fate == INGEST_FATE_LANDED;
+    if (fresh == 0) return MEROS_OK;
+    enum meros_code rc = copy_in_begin(&k, c, &COPY_EVENTS, err);
+    if (rc != MEROS_OK) return rc;
+    for (size_t i = 0; i < b->n_events && rc == MEROS_OK; i++)
+        if (b->events[s->event_entries[i].at].fate == INGEST_FATE_LANDED) rc = copy_event(&k, b, &s->event_entries[i], err);
+    if (rc == MEROS_OK) return copy_in_end(&k, NULL, err);
+    copy_in_abort(&k);
+    return rc;
 }
 
 static enum meros_code add_outcomes(struct ingest_batch *b, struct meros_err *err)
@@ -358,7 +456,8 @@ static enum meros_code add_outcomes(struct ingest_batch *b, struct meros_err *er
 static enum meros_code add_rows(struct ingest_batch *b, struct meros_err *err)
 {
     TRY(sort_entries(b, err));
-    if (b->n_events > 0) TRY(add_events(b, err));
+    if (by_copy(b)) TRY(add_look(b, err));
+    else if (b->n_events > 0) TRY(add_events(b, err));
     if (b->n_outcomes > 0) TRY(add_outcomes(b, err));
     return MEROS_OK;
 }
@@ -386,7 +485,7 @@ static const struct entry *find_entry(const struct entry *entries, size_t n, int
 static void note_fates(struct ingest_batch *b)
 {
     const struct ingest_sent *s = b->sent;
-    for (size_t i = 0; i < b->n_events; i++) b->events[i].fate = INGEST_FATE_SEEN;
+    for (size_t i = 0; i < b->n_events && !by_copy(b); i++) b->events[i].fate = INGEST_FATE_SEEN;
     for (size_t i = 0; i < b->n_outcomes; i++) b->outcomes[i].fate = INGEST_FATE_SEEN;
     for (size_t k = 0; k < s->events.n; k++) {
         const struct entry *x = find_entry(s->event_entries, b->n_events, rows_int(&s->events, k, 0), rows_bytes(&s->events, k, 1).p);
@@ -424,7 +523,7 @@ static double decayed(const struct activity *from, size_t n, double half_life_da
 static enum meros_code add_activity(struct ingest_batch *b, struct meros_err *err)
 {
     struct ingest_sent *s = b->sent;
-    const size_t most = s->events.n;
+    const size_t most = b->n_events;
     struct activity *all = arena_alloc(b->arena, (most + 1) * sizeof *all);
     int64_t *ints = arena_alloc(b->arena, (most + 1) * 6 * sizeof *ints);
     double *sums = arena_alloc(b->arena, (most + 1) * sizeof *sums);
@@ -487,6 +586,7 @@ static void drop_results(struct ingest_sent *s)
     rows_done(&s->gone);
     rows_done(&s->customers);
     rows_done(&s->products);
+    rows_done(&s->seen);
     rows_done(&s->events);
     rows_done(&s->outcomes);
 }
@@ -504,7 +604,10 @@ static enum meros_code send_first(struct store_conn *c, struct ingest_batch *b, 
     struct ingest_sent *s = b->sent;
     begin_steps(s, s->whole);
     if (!add_names(b, &s->names_sent)) return no_memory(err);
+    s->at_once = s->whole && !s->names_sent && b->hints != NULL && b->hints->gone_known && b->n_outcomes == 0 && b->n_events > 0 &&
+                 b->n_events <= AT_ONCE_MAX;
     if (!s->names_sent) TRY(add_rows(b, err));
+    if (s->at_once) add_step(s, &SQL_COMMIT, 0, NULL);
     return s->n == 0 ? MEROS_OK : sql_pipeline_send(c, s->steps, s->n, err);
 }
 
@@ -549,6 +652,7 @@ static enum meros_code land_rows(struct store_conn *c, struct ingest_batch *b, s
             TRY(sql_pipeline_wait(c, s->steps, s->n, err));
         }
     }
+    if (by_copy(b)) TRY(copy_events(c, b, err));
     note_fates(b);
     begin_steps(s, false);
     TRY(add_activity(b, err));
@@ -583,7 +687,8 @@ enum meros_code store_ingest_wait(struct store_conn *c, struct ingest_batch *b, 
         if (rc == MEROS_OK) rc = wait_first(c, b, &again, err);
     }
     if (rc == MEROS_OK && again) rc = erased(err);
-    if (rc == MEROS_OK) rc = land_rows(c, b, err);
+    if (rc == MEROS_OK && b->sent->at_once) note_fates(b);
+    else if (rc == MEROS_OK) rc = land_rows(c, b, err);
     if (rc == MEROS_OK && b->sent->whole && b->hints != NULL) learn(b);
     end(b);
     return rc;

@@ -137,6 +137,42 @@ Test(ingest, statistics_are_those_of_the_rows_whatever_comes_in_which_order)
     expect_statistics_right(s.db);
 }
 
+Test(ingest, a_large_batch_lands_each_identity_once_and_knows_what_was_there)
+{
+    enum { N = 2000, DISTINCT = 1500 };
+    static char ids[N][16], names[N][16];
+    static struct ingest_item items[N];
+    static struct ingest_result results[N];
+    int verdicts[3] = {0};
+    for (int i = 0; i < N; i++) {
+        snprintf(ids[i], sizeof ids[0], "e%d", i % DISTINCT);
+        snprintf(names[i], sizeof names[0], "c%d", i % DISTINCT % 70);
+        items[i] = event(names[i], i % 3 ? "searched" : "odd", ids[i]);
+        items[i].event.occurred_at = INT64_C(1768473000000000) + (int64_t)i * 1000000;
+        items[i].event.product_id = i % 2 ? STR_NONE : str_of(names[i]);
+    }
+    LAND("aa", items[10], items[1499]); /* there before */
+    cr_assert_eq(try_land(&s.svc, items, N, results, &s.err), MEROS_OK, "%s", s.err.detail);
+    for (int i = 0; i < N; i++) verdicts[results[i].verdict]++;
+    cr_expect_eq(verdicts[INGEST_ACCEPTED], DISTINCT - 2);
+    cr_expect_eq(verdicts[INGEST_DUPLICATE], N - DISTINCT + 2);
+    cr_expect_eq(results[3].verdict, INGEST_ACCEPTED, "of equal ones the first");
+    cr_expect_eq(results[DISTINCT + 3].verdict, INGEST_DUPLICATE);
+    cr_expect_eq(results[10].verdict, INGEST_DUPLICATE);
+    cr_assert_eq(pg_int(s.db, "select count(*) from events"), DISTINCT);
+    cr_assert_eq(pg_int(s.db, "select count(*) from events where product_no is not null"), DISTINCT / 2);
+    cr_assert_eq(pg_int(s.db, "select count(*) from events e join customers c using (customer_no) where e.event_id = 'e77' and c.customer_id = 'c7'"), 1);
+    expect_statistics_right(s.db);
+    cr_assert_eq(try_land(&s.svc, items, N, results, &s.err), MEROS_OK, "%s", s.err.detail);
+    for (int i = 0; i < N; i++) cr_assert_eq(results[i].verdict, INGEST_DUPLICATE);
+    items[500].event.event_id = STR("poisoned");
+    items[500].event.properties = STR("{\"a\":\"\\u0000\"}");
+    cr_assert_eq(try_land(&s.svc, items, N, results, &s.err), MEROS_OK, "%s", s.err.detail);
+    cr_expect_eq(results[500].verdict, INGEST_REJECTED);
+    cr_expect_eq(results[501].verdict, INGEST_DUPLICATE);
+    expect_statistics_right(s.db);
+}
+
 /* --- two services over one database, sending the same events at the same moment */
 
 struct sender {
@@ -295,7 +331,8 @@ Test(ingest, a_customer_who_was_erased_comes_into_being_anew)
     cr_assert_eq(store_begin(c, &s.err), MEROS_OK);
     cr_assert_eq(customers_erase(c, STR("a"), &gone, &s.err), MEROS_OK);
     cr_assert_eq(store_commit(c, &s.err), MEROS_OK);
-    LAND("aad", event("a", "searched", "1"), event("b", "searched", "1"), event("a", "searched", "1"));
+    LAND("a", event("a", "searched", "1"));
+    LAND("dad", event("a", "searched", "1"), event("b", "searched", "1"), event("a", "searched", "1"));
     cr_assert_eq(pg_int(s.db, "select count(*) from events"), 2);
     cr_assert_eq(pg_int(s.db, "select count(*) from customers"), 2);
     expect_statistics_right(s.db);

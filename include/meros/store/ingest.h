@@ -1,7 +1,7 @@
 /* Landing a batch of what came in item by item (service/ingest.h): events and outcomes.
  *
- * A plain batch (events and outcomes, no traits, no joining of customers, no order events, no offsets) takes two round trips,
- * its transaction included:
+ * A plain batch (events and outcomes, no traits, no joining of customers, no order events, no offsets) is one round trip or
+ * two, its transaction included:
  *
  *   store_ingest_send(c, &batch, true, err) ; …other work… ; store_ingest_wait(c, &batch, err)     // committed
  *
