@@ -223,7 +223,7 @@ bench:
 
 # --- fuzz with libFuzzer (clang). What it finds stays in build/fuzz/<name>.corpus; `make fuzz-keep T=name` merges the
 # inputs that reach new code into the committed corpus.
-# of service, what is pure
+# Of service, what is pure.
 FUZZ_LAYERS := base codec domain ml feature model http
 FUZZ_RUN     = build/fuzz/$(T) -max_len=4096 -timeout=10 -rss_limit_mb=4096 -artifact_prefix=build/fuzz/$(T)-
 fuzz: build/fuzz/$(T)
@@ -236,7 +236,7 @@ build/fuzz/$(T): FORCE
 	@[ -n "$(T)" ] || { echo "make fuzz T=<target> [SECONDS=60]; targets: $(FUZZ_TESTS:tests/fuzz/%.c=%)" >&2; exit 2; }
 	@mkdir -p build/fuzz
 	clang -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(TEST_CPPFLAGS) -Ibuild/include/app $(OPENBLAS_INCLUDE) $(POSTGRES_INCLUDE) \
-	  -o $@ tests/fuzz/$(T).c $(foreach l,$(FUZZ_LAYERS),$(sort $(wildcard src/$(l)/*.c))) $(sort $(wildcard src/service/dialect*.c)) $(call EXT_LIBS,$(FUZZ_LAYERS))
+	  -o $@ tests/fuzz/$(T).c $(foreach l,$(FUZZ_LAYERS),$(sort $(wildcard src/$(l)/*.c))) $(sort $(wildcard src/service/dialect*.c)) src/service/order_events.c src/service/order_fold.c $(call EXT_LIBS,$(FUZZ_LAYERS))
 
 clean:
 	rm -rf build
