@@ -260,7 +260,13 @@ async function main(words) {
             failed++;
         }
     }
-    for (const s of running) await s.stop('SIGKILL');
+    for (const s of running) { /* of tests that failed */
+        let database = 0;
+        try { database = s.postmaster(); } catch { /* it has none */ }
+        await s.stop('SIGKILL');
+        try { if (database) process.kill(database, 'SIGQUIT'); } catch { /* it is gone */ }
+        fs.rmSync(s.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+    }
     console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
     process.exit(failed === 0 ? 0 : 1);
 }
