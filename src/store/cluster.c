@@ -466,6 +466,12 @@ static enum meros_code ensure_running(struct cluster *k, struct meros_err *err)
         if (!alive && child != 0 && !pid_alive(child, k->data)) {
             char complaint[256];
             log_complaint(k, from, complaint, sizeof complaint);
+            /* One that a killed service was just starting came first: that one is waited for. */
+            if (strstr(complaint, "postmaster.pid") != NULL && strstr(complaint, "already exists") != NULL) {
+                child = 0;
+                pause_ms(20);
+                continue;
+            }
             return err_set(err, MEROS_UNAVAILABLE, "PostgreSQL did not start (%s); see %.200s.", complaint,
                            k->log);
         }

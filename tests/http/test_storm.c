@@ -157,9 +157,11 @@ Test(storm, every_acknowledged_event_is_there_once_whatever_is_killed, .timeout 
     begin_storm();
     await_progress(100);
 
-    pid_t backend = a_backend(instance_postmaster(&s)); /* the server starts all of its processes anew */
-    cr_assert_gt(backend, 0);
-    cr_assert_eq(kill(backend, SIGKILL), 0);
+    for (double until = seconds_now() + 20;; pause_ms(10)) { /* the server starts all of its processes anew */
+        const pid_t backend = a_backend(instance_postmaster(&s));
+        if (backend > 0 && kill(backend, SIGKILL) == 0) break;
+        cr_assert_lt(seconds_now(), until, "no process of PostgreSQL serves a connection");
+    }
     await_progress(100);
 
     pid_t postmaster = instance_postmaster(&s);
@@ -263,10 +265,10 @@ Test(storm, a_full_disk_is_a_refusal_and_the_service_comes_back_when_there_is_ro
     await_progress(50); /* by itself */
     end_storm();
     expect_each_event_once();
-    struct reply *r = get("/v1/customers/large");
-    expect(r, 200);
-    cr_assert_geq(int_at(r, "/stats/events/page_viewed/count"), landed);
-    cr_assert_leq(int_at(r, "/stats/events/page_viewed/count"), landed + 1, "the refused one may have landed");
+    struct reply *r = get("/v1/customers/large"); /* unless the disk was too full for the first of them */
+    const int64_t there = r->status == 404 ? 0 : int_at(r, "/stats/events/page_viewed/count");
+    cr_assert_geq(there, landed);
+    cr_assert_leq(there, landed + 1, "the refused one may have landed");
     instance_done(&s);
     leave_disk();
 }

@@ -188,16 +188,16 @@ static void *send_storm(void *arg)
     struct sender *x = arg;
     for (int i = 0; i < STORM; i++) {
         const int k = (i + x->from) % STORM;
-        char customer[16], id[16], product[16];
+        char customer[3][16], id[16], product[16];
         struct ingest_item items[3];
         struct ingest_result results[3];
         struct meros_err err = MEROS_ERR_INIT;
         for (int j = 0; j < 3; j++) {
-            snprintf(customer, sizeof customer, "c%d", (k + j) % 50);
+            snprintf(customer[j], sizeof customer[j], "c%d", (k + j) % 50);
             snprintf(id, sizeof id, "e%d", k);
             snprintf(product, sizeof product, "p%d", k % 20);
-            items[j] = event(strdup(customer), "searched", strdup(id));
-            items[j].event.product_id = str_of(strdup(product));
+            items[j] = event(customer[j], "searched", id);
+            items[j].event.product_id = str_of(product);
         }
         if (try_land(&x->svc, items, 3, results, &err) != MEROS_OK) x->failed++;
         else for (int j = 0; j < 3; j++) x->accepted += results[j].verdict == INGEST_ACCEPTED, x->duplicates += results[j].verdict == INGEST_DUPLICATE;
