@@ -380,21 +380,39 @@ static void write_refreshed(struct jsonw *w, const struct loaded *l, size_t cust
     jsonw_end_object(w);
 }
 
+/* Whether it is active still, under the lock of its segmentation; else *l becomes the one that is. */
+static enum meros_code keep_active(struct store_conn *c, struct loaded *l, bool *out_replaced, struct meros_err *err)
+{
+    int64_t no, next;
+    struct loaded now = {0};
+    enum meros_code rc = store_segmentation_lock(c, str_of(l->model->name), &no, &next, err);
+    if (rc == MEROS_OK) rc = store_model_active(c, STR("segments"), str_of(l->model->name), load_row, &now, err);
+    if (rc != MEROS_OK) return rc;
+    *out_replaced = now.model_no != l->model_no;
+    if (!*out_replaced) return MEROS_OK;
+    segment_model_free(l->model);
+    *l = now;
+    return MEROS_OK;
+}
+
 /* One segmentation after the other, each in a transaction of its own, fenced: a refresh that is taken over does again
- * what it did, to the same end. */
-static enum meros_code refresh_one(struct job_ctx *ctx, struct store_conn *c, struct loaded *l,
-                                   const struct scoring_progress *progress, struct meros_err *err)
+ * what it did, to the same end. *out_replaced: another model was made the active one meanwhile; nothing was written. */
+static enum meros_code refresh_with(struct job_ctx *ctx, struct store_conn *c, struct loaded *l,
+                                    const struct scoring_progress *progress, bool *out_replaced, struct meros_err *err)
 {
     struct rescored r = {0};
     int64_t changed = 0;
     bool begun = false;
+    *out_replaced = false;
     enum meros_code rc = load_model(c, l, err);
     if (rc == MEROS_OK) rc = rescore(ctx->svc, c, l->model, progress, &r, err);
     if (rc == MEROS_OK) rc = store_begin(c, err);
     if (rc != MEROS_OK) goto out;
     begun = true;
     rc = job_fence(ctx, c, err);
-    if (rc == MEROS_OK) rc = write_rescored(c, l, &r, &changed, err);
+    if (rc == MEROS_OK) rc = keep_active(c, l, out_replaced, err);
+    if (rc != MEROS_OK || *out_replaced) goto out;
+    rc = write_rescored(c, l, &r, &changed, err);
     if (rc == MEROS_OK) rc = store_commit(c, err);
     if (rc == MEROS_OK) {
         begun = false;
@@ -406,6 +424,18 @@ out:
     rescored_done(&r);
     segment_model_free(l->model);
     l->model = NULL;
+    return rc;
+}
+
+static enum meros_code refresh_one(struct job_ctx *ctx, struct store_conn *c, struct loaded *l,
+                                   const struct scoring_progress *progress, struct meros_err *err)
+{
+    bool replaced = true;
+    enum meros_code rc = MEROS_OK;
+    while (rc == MEROS_OK && replaced) {
+        if (!scoring_step(progress, 0)) return job_stopped(ctx, err);
+        rc = refresh_with(ctx, c, l, progress, &replaced, err);
+    }
     return rc;
 }
 
@@ -433,8 +463,7 @@ static enum meros_code refresh_run(struct job_ctx *ctx, struct meros_err *err)
     for (size_t i = 0; i < active.n && rc == MEROS_OK; i++) {
         const struct scoring_progress progress = {job_step, ctx, (double)i / (double)active.n,
                                                   (double)(i + 1) / (double)active.n, "scoring"};
-        if (!scoring_step(&progress, 0)) rc = job_stopped(ctx, err);
-        else rc = refresh_one(ctx, c, &active.models[i], &progress, err);
+        rc = refresh_one(ctx, c, &active.models[i], &progress, err);
     }
     jsonw_end_array(ctx->result);
     jsonw_end_object(ctx->result);

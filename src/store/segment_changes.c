@@ -101,15 +101,18 @@ static const struct sql JOIN_RECORD = {"changes_join_record",
 static const struct sql JOIN_ADOPT = {"changes_join_adopt", /* whoever was nowhere goes on where the other was */
     "update memberships m set customer_no = j.into_no from " JOINS " where m.customer_no = j.from_no and not exists "
     "(select from memberships k where k.customer_no = j.into_no and k.segmentation_no = m.segmentation_no)", SQL_NOTHING};
+/* The merged record ends with where the one who stays is: else what the other one left would count for both. Nothing was
+ * entered just then, so that is no news. */
 static const struct sql JOIN_LEAVE = {"changes_join_leave",
     "with gone as (delete from memberships m using " JOINS " where m.customer_no = j.from_no "
-    "              returning j.into_no, m.segmentation_no, m.segment_id), "
+    "              returning j.into_no, m.segmentation_no, m.segment_id, m.since), "
     "noted as (insert into segment_changes (customer_no, segmentation_no, segment_id, entered, news, at, model_no) "
-    "select g.into_no, g.segmentation_no, g.segment_id, false, true, $3, o.model_no "
+    "select g.into_no, g.segmentation_no, side.segment_id, side.entered, not side.entered, greatest($3, g.since, k.since), o.model_no "
     "from gone g join memberships k on k.customer_no = g.into_no and k.segmentation_no = g.segmentation_no "
     "join segmentations s on s.segmentation_no = g.segmentation_no "
     "join models o on o.kind = 'segments' and o.name = s.name and o.active "
-    "where k.segment_id <> g.segment_id order by g.into_no, g.segmentation_no returning change_no) "
+    "cross join lateral (values (g.segment_id, false), (k.segment_id, true)) as side (segment_id, entered) "
+    "where k.segment_id <> g.segment_id order by g.into_no, g.segmentation_no, side.entered returning change_no) "
     "select min(change_no), max(change_no) from noted", SQL_ROW};
 
 enum meros_code store_changes_join(struct store_conn *c, const int64_t *from, const int64_t *into, size_t n, int64_t at,

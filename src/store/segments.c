@@ -89,13 +89,14 @@ static const struct sql FIRST_DROP_ERASED = {
 
 static const struct sql MOVES_TABLE = {
     "memberships_moves_table",
-    "create temporary table moves (customer_no bigint not null, was text collate \"C\", becomes text collate \"C\") on commit drop",
+    "create temporary table moves (customer_no bigint not null, was text collate \"C\", becomes text collate \"C\", at timestamptz not null) on commit drop",
     SQL_NOTHING};
 static const struct sql MOVES_DROP = {"memberships_moves_drop", "drop table moves", SQL_NOTHING};
+/* Somebody may have moved between the moment of the evaluation and now: nobody leaves before they came. */
 static const struct sql MOVES_FIND = {
     "memberships_moves_find",
-    "insert into moves select customer_no, m.segment_id, n.segment_id from new_memberships n "
-    "full join (select customer_no, segment_id from memberships where segmentation_no = $1) m using (customer_no) "
+    "insert into moves select customer_no, m.segment_id, n.segment_id, greatest($2, m.since) from new_memberships n "
+    "full join (select customer_no, segment_id, since from memberships where segmentation_no = $1) m using (customer_no) "
     "where m.segment_id is distinct from n.segment_id",
     SQL_NOTHING};
 static const struct sql MOVES_DROP_ERASED = {
@@ -108,13 +109,13 @@ static const struct sql LEAVE = {
 static const struct sql ENTER = {
     "memberships_enter",
     "insert into memberships as m (customer_no, segmentation_no, segment_id, since) "
-    "select customer_no, $1, becomes, $2 from moves where becomes is not null order by customer_no "
+    "select customer_no, $1, becomes, at from moves where becomes is not null order by customer_no "
     "on conflict (customer_no, segmentation_no) do update set segment_id = excluded.segment_id, since = excluded.since",
     SQL_NOTHING};
 static const struct sql RECORD = {
     "memberships_record",
     "with noted as (insert into segment_changes (customer_no, segmentation_no, segment_id, entered, news, at, model_no) "
-    "select customer_no, $1, side.segment_id, side.entered, true, $2, $3 "
+    "select customer_no, $1, side.segment_id, side.entered, true, at, $2 "
     "from moves cross join lateral (values (was, false), (becomes, true)) as side (segment_id, entered) "
     "where side.segment_id is not null order by customer_no, side.entered returning change_no) "
     "select min(change_no), max(change_no) from noted",
@@ -293,11 +294,11 @@ static enum meros_code write_moves(struct store_conn *c, int64_t no, int64_t mod
     struct rows left = {0}, entered = {0}, noted = {0};
     enum meros_code rc = sql_exec0(c, &MOVES_TABLE, NULL, err);
     if (rc == MEROS_OK) rc = store_changes_lock(c, err);
-    if (rc == MEROS_OK) rc = sql_exec(c, &MOVES_FIND, NULL, err, P_INT(no));
+    if (rc == MEROS_OK) rc = sql_exec(c, &MOVES_FIND, NULL, err, P_INT(no), P_TIME(at));
     if (rc == MEROS_OK) rc = sql_exec0(c, &MOVES_DROP_ERASED, NULL, err);
     if (rc == MEROS_OK) rc = sql_exec(c, &LEAVE, &left, err, P_INT(no));
-    if (rc == MEROS_OK) rc = sql_exec(c, &ENTER, &entered, err, P_INT(no), P_TIME(at));
-    if (rc == MEROS_OK) rc = sql_exec(c, &RECORD, &noted, err, P_INT(no), P_TIME(at), P_INT(model_no));
+    if (rc == MEROS_OK) rc = sql_exec(c, &ENTER, &entered, err, P_INT(no));
+    if (rc == MEROS_OK) rc = sql_exec(c, &RECORD, &noted, err, P_INT(no), P_INT(model_no));
     if (rc == MEROS_OK) rc = changes_announce(c, &noted, err);
     rows_done(&noted);
     if (rc == MEROS_OK) rc = sql_exec0(c, &MOVES_DROP, NULL, err);

@@ -18,6 +18,7 @@
 #include "meros/store/changed.h"
 #include "meros/store/customers.h"
 #include "meros/store/segment_changes.h"
+#include "meros/store/segments.h"
 #include "meros/store/stats.h"
 #include "pg.h"
 
@@ -354,6 +355,74 @@ Test(sweeper, a_model_that_comes_meanwhile_is_the_one_that_counts_in_the_end, .t
     pg_done(db);
 }
 
+/* Lets another model be activated while a refresh has judged everybody with the one before it. */
+struct activation {
+    struct service *svc;
+    const char *model_id;
+    enum meros_code rc;
+};
+
+static void *activate(void *arg)
+{
+    struct activation *a = arg;
+    struct meros_err err = MEROS_ERR_INIT;
+    a->rc = scoring_activate(a->svc, str_of(a->model_id), &err);
+    return NULL;
+}
+
+static void *refresh(void *arg)
+{
+    run(arg, "refresh", "{}");
+    return NULL;
+}
+
+static void await_waiting(struct pg *db, int n)
+{
+    for (int i = 0; i < 3000; i++) {
+        if (pg_int(db, "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'") == n) return;
+        nap(10);
+    }
+    cr_assert(false, "nobody waits for the segmentation");
+}
+
+Test(sweeper, a_refresh_judges_with_the_model_that_was_activated_meanwhile, .timeout = 240)
+{
+    struct pg *db = pg_fresh();
+    struct service a, b;
+    pthread_t activating, refreshing;
+    struct meros_err err = MEROS_ERR_INIT;
+    struct store_conn *holder = pg_conn(db);
+    visitors(db, 60);
+    on(db, &a);
+    on(db, &b);
+    train(&a);
+    char *first = pg_text(db, "select model_id from models where version = 1");
+    browse(db, 1, 20, 3000);
+    await_sweep(db);
+    run(&a, "train.segments", "{\"name\":\"activity\",\"k\":3,\"seed\":1,\"features\":[\"engagement_page_viewed\"]}");
+    cr_assert_eq(pg_int(db, "select count(distinct segment_id) from memberships"), 3, "the two models differ");
+    struct activation x = {.svc = &a, .model_id = first};
+    int64_t no, next;
+    cr_assert_eq(store_begin(holder, &err), MEROS_OK);
+    cr_assert_eq(store_segmentation_lock(holder, STR("activity"), &no, &next, &err), MEROS_OK);
+    cr_assert_eq(pthread_create(&activating, NULL, activate, &x), 0);
+    await_waiting(db, 1);
+    cr_assert_eq(pthread_create(&refreshing, NULL, refresh, &b), 0);
+    await_waiting(db, 2);
+    store_rollback(holder);
+    pthread_join(activating, NULL);
+    pthread_join(refreshing, NULL);
+    cr_assert_eq(x.rc, MEROS_OK);
+    await_sweep(db);
+    cr_assert_eq(serving_reload(&a, &err), MEROS_OK);
+    expect_record_to_agree(db);
+    expect_everybody_judged(&a, db, 60);
+    free(first);
+    off(&a);
+    off(&b);
+    pg_done(db);
+}
+
 Test(sweeper, who_is_judged_while_somebody_extracts_is_judged_once_more, .timeout = 60)
 {
     struct pg *db = pg_fresh();
@@ -564,7 +633,7 @@ Test(record, two_customers_who_become_one_are_in_one_segment_at_a_time)
     char *now = pg_table(db, "select customer_no, name, segment_id from memberships join segmentations using (segmentation_no) order by name");
     cr_assert_str_eq(now, "1|x|s0\n1|y|s0\n", "where it was nowhere it goes on where the visitor was: %s", now);
     free(now);
-    cr_assert_eq(pg_int(db, "select count(*) from segment_changes where customer_no = 1"), 4);
+    cr_assert_eq(pg_int(db, "select count(*) from segment_changes where customer_no = 1"), 5);
     cr_assert_eq(pg_int(db, "select count(*) from segment_changes where not entered and segment_id = 's1'"), 1);
     ask(c, 15 * TIME_DAY, &found);
     cr_assert_str_eq(found.ids[0], "s0");
@@ -572,5 +641,55 @@ Test(record, two_customers_who_become_one_are_in_one_segment_at_a_time)
     cr_assert_str_eq(found.ids[0], "s1", "what was entered last");
     ask(c, 35 * TIME_DAY, &found);
     cr_assert_str_eq(found.ids[0], "s0", "the other was left when they became one");
+    pg_done(db);
+}
+
+Test(record, whoever_others_join_is_where_they_were_although_the_others_had_left_it)
+{
+    struct pg *db = pg_fresh();
+    struct store_conn *c = pg_conn(db);
+    struct meros_err err = MEROS_ERR_INIT;
+    struct standing found;
+    pg_run(db, "insert into segmentations (name) values ('x'); insert into customers (customer_no, customer_id) values (1, 'kept'), (2, 'visitor');"
+               "insert into models (model_id, kind, name, version, algorithm, params, features, metrics, seed, evaluated_at, trained_at, rows, row_hash, build, artifact, checksum, active)"
+               "values ('m', 'segments', 'x', 1, 'kmeans', '{}', '[]', '{}', 1, now(), now(), 1, '', '', '', '', true)");
+    const int64_t x = pg_int(db, "select segmentation_no from segmentations where name = 'x'");
+    const struct membership_move moves[] = {{1, x, 1, 10 * TIME_DAY, STR_NONE, STR("s0")}, {2, x, 1, 20 * TIME_DAY, STR_NONE, STR("s0")}},
+                                 moved = {2, x, 1, 30 * TIME_DAY, STR("s0"), STR("s1")};
+    cr_assert_eq(store_begin(c, &err), MEROS_OK);
+    cr_assert_eq(store_changes_lock(c, &err), MEROS_OK);
+    cr_assert_eq(store_moves_write(c, moves, 2, &err), MEROS_OK, "%s", err.detail);
+    cr_assert_eq(store_moves_write(c, &moved, 1, &err), MEROS_OK, "%s", err.detail);
+    cr_assert_eq(store_changes_join(c, (int64_t[]){2}, (int64_t[]){1}, 1, 25 * TIME_DAY, &err), MEROS_OK, "%s", err.detail);
+    cr_assert_eq(store_commit(c, &err), MEROS_OK);
+    ask(c, 40 * TIME_DAY, &found);
+    cr_assert_str_eq(found.ids[0], "s0");
+    char *end = pg_table(db, "select segment_id, entered, news, at = to_timestamp(30 * 86400) from segment_changes order by change_no desc limit 2");
+    cr_assert_str_eq(end, "s0|t|f|t\ns1|f|t|t\n", "the record ends with where they are, and nobody leaves before they came: %s", end);
+    free(end);
+    pg_done(db);
+}
+
+Test(record, who_moved_since_the_moment_of_an_evaluation_moves_again_after_that)
+{
+    struct pg *db = pg_fresh();
+    struct store_conn *c = pg_conn(db);
+    struct meros_err err = MEROS_ERR_INIT;
+    struct memberships_written written;
+    const int64_t both[] = {1, 2};
+    const struct str ids[] = {STR("s0"), STR("s1")};
+    pg_run(db, "insert into segmentations (name) values ('x'); insert into customers (customer_no, customer_id) values (1, 'a'), (2, 'b')");
+    const int64_t x = pg_int(db, "select segmentation_no from segmentations where name = 'x'");
+    const struct membership_move moved = {1, x, 1, 30 * TIME_DAY, STR("s0"), STR("s1")};
+    cr_assert_eq(store_begin(c, &err), MEROS_OK);
+    cr_assert_eq(store_memberships_write(c, x, 1, 10 * TIME_DAY, both, (int32_t[]){0, 0}, 2, ids, &written, &err), MEROS_OK, "%s", err.detail);
+    cr_assert_eq(store_moves_write(c, &moved, 1, &err), MEROS_OK, "%s", err.detail);
+    cr_assert_eq(store_memberships_write(c, x, 1, 20 * TIME_DAY, both, (int32_t[]){0, 1}, 2, ids, &written, &err), MEROS_OK, "%s", err.detail);
+    cr_assert_eq(store_commit(c, &err), MEROS_OK);
+    char *since = pg_table(db, "select customer_no, segment_id, extract(day from since - timestamptz 'epoch') from memberships order by 1");
+    cr_assert_str_eq(since, "1|s0|30\n2|s1|20\n", "%s", since);
+    free(since);
+    cr_assert_eq(pg_int(db, "select count(*) from segment_changes h where exists (select from segment_changes l "
+                            "where l.customer_no = h.customer_no and l.change_no > h.change_no and l.at < h.at)"), 0);
     pg_done(db);
 }

@@ -33,7 +33,8 @@ enum meros_code store_moves_write(struct store_conn *c, const struct membership_
 enum meros_code store_changes_names(struct store_conn *c, int64_t model_no, struct meros_err *err) MEROS_MUSTCHECK;
 
 /* Customers from[i] have turned out to be into[i] (each of these once) and are no more: they leave their segments where the
- * other is in another one of the same segmentation, and their record becomes part of the other's. Takes the lock. */
+ * other is in another one of the same segmentation, and their record becomes part of the other's, which then ends with
+ * where the other is (no news). Takes the lock. */
 enum meros_code store_changes_join(struct store_conn *c, const int64_t *from, const int64_t *into, size_t n, int64_t at,
                                    struct meros_err *err) MEROS_MUSTCHECK;
 

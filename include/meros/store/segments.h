@@ -45,8 +45,9 @@ typedef enum meros_code (*membership_fn)(void *arg, int64_t customer_no, struct 
 enum meros_code store_memberships_read(struct store_conn *c, int64_t segmentation_no, membership_fn fn, void *arg,
                                        struct meros_err *err) MEROS_MUSTCHECK;
 /* Makes the memberships of a segmentation exactly these: segment_ids[labels[i]] for customer_nos[i], and records who moved
- * (store/segment_changes.h). Who stays in a segment keeps `since`; who changes gets `at`. Customers erased meanwhile are left
- * out. In the caller's transaction, which holds the segmentation and commits soon: other changes wait for it. */
+ * (store/segment_changes.h). Who stays in a segment keeps `since`; who changes gets `at`, or their former `since` where that
+ * is later: they moved while everybody was judged. Customers erased meanwhile are left out. In the caller's transaction,
+ * which holds the segmentation and commits soon: other changes wait for it. */
 struct memberships_written {
     int64_t changed; /* how many moved, came or left */
     bool first;      /* it was never evaluated before: where everybody is is no news */
