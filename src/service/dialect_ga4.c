@@ -112,6 +112,21 @@ static void check_params(struct message *m, const struct json *params)
     }
 }
 
+/* What cannot be read as items must not pass for an order or a look at nothing. */
+static void check_items(struct message *m, const struct json *items, bool pedantic)
+{
+    char place[48];
+    if (json_kind(items) == JSON_KIND_NULL) return;
+    if (json_kind(items) != JSON_KIND_ARRAY) message_reject(m, "VALUE_INVALID", "/params/items", "items must be an array of objects.");
+    for (size_t k = 0, n = json_count(items); k < n && !m->failed; k++) {
+        const struct json *item = json_at(items, k);
+        snprintf(place, sizeof place, "/params/items/%zu", k);
+        if (json_kind(item) != JSON_KIND_OBJECT) message_reject(m, "VALUE_INVALID", place, "An item must be an object.");
+        else if (pedantic && json_kind(json_get(item, "item_id")) == JSON_KIND_NULL && json_kind(json_get(item, "item_name")) == JSON_KIND_NULL)
+            message_reject(m, "VALUE_REQUIRED", place, "An item has an item_id or an item_name.");
+    }
+}
+
 static void check_properties(struct message *m, const struct json *properties)
 {
     const void *at = NULL;
@@ -247,7 +262,7 @@ static void event(struct message *m, const struct hit *h, const struct json *v)
     const struct json *params = json_get(v, "params"), *items = json_get(params, "items");
     struct str name = json_str(json_get(v, "name"));
     int64_t at = micros(m, json_get(v, "timestamp_micros"), "/timestamp_micros");
-    bool per_item = false;
+    bool per_item = false, known = false;
     if (json_kind(v) != JSON_KIND_OBJECT) message_reject(m, "VALUE_INVALID", "", "An event must be an object.");
     if (m->failed || !event_name(m, name)) return;
     m->type = message_keep(m, name);
@@ -262,8 +277,10 @@ static void event(struct message *m, const struct hit *h, const struct json *v)
         if (!str_is(name, names[k].theirs)) continue;
         name = str_of(names[k].ours);
         per_item = names[k].per_item;
+        known = true;
         break;
     }
+    if (known || h->pedantic) check_items(m, items, h->pedantic);
     size_t n = per_item && json_kind(items) == JSON_KIND_ARRAY ? json_count(items) : 0;
     for (size_t k = 0; k < n && !m->failed; k++) land(m, h, name, at, params, json_at(items, k));
     if (n == 0 && !m->failed) land(m, h, name, at, params, NULL);

@@ -11,6 +11,7 @@ static const char *const call_words[] = {"identify", "track", "page", "screen", 
 struct shared {
     const struct json *context;
     int64_t sent;
+    bool history; /* was not sent by a clock: times are as they are */
 };
 
 /* One message and what was read of it. */
@@ -90,7 +91,7 @@ static int64_t moment(struct reading *r)
     if (json_kind(said) == JSON_KIND_NULL) said = json_get(r->v, "originalTimestamp");
     int64_t t = message_time(&r->m, said, "/timestamp"), s = TIME_NONE;
     if (r->m.failed) return TIME_NONE;
-    if (!time_parse(json_str(sent), &s)) s = r->shared->sent; /* a time of sending that is none corrects nothing */
+    if (!r->shared->history && !time_parse(json_str(sent), &s)) s = r->shared->sent; /* a time of sending that is none corrects nothing */
     return message_moment(&r->m, t, s, "/timestamp");
 }
 
@@ -299,7 +300,7 @@ static void decode_batch(struct dialect *d, const struct shared *shared, struct 
 
 enum meros_code segment_decode(struct dialect *d, enum segment_call call, const struct segment_body *body, struct meros_err *err)
 {
-    struct shared shared = {.sent = TIME_NONE};
+    struct shared shared = {.sent = TIME_NONE, .history = call == SEGMENT_IMPORT};
     struct meros_err ignored = MEROS_ERR_INIT;
     struct json *context = NULL;
     if (call != SEGMENT_BATCH && call != SEGMENT_IMPORT) {
@@ -312,7 +313,7 @@ enum meros_code segment_decode(struct dialect *d, enum segment_call call, const 
     /* What cannot be read of the common context is left out, as a message's own is not: it is nobody's message. */
     if (str_present(body->context) && json_parse(body->context.p, body->context.n, &context, &ignored) != MEROS_OK) context = NULL;
     shared.context = context;
-    if (call == SEGMENT_BATCH && !time_parse(body->sent_at, &shared.sent)) shared.sent = TIME_NONE; /* history was not sent by a clock */
+    if (!time_parse(body->sent_at, &shared.sent)) shared.sent = TIME_NONE;
     decode_batch(d, &shared, body->batch);
     json_free(context);
     return dialect_end(d, err);

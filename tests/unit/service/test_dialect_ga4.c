@@ -36,6 +36,16 @@ Test(ga4, several_items_that_were_viewed_are_several_events)
     tells(ONE("{\"name\":\"view_item\",\"params\":{}}"), WHO "product_viewed" AT "\n");
 }
 
+Test(ga4, items_that_are_none_are_refused_where_they_would_be_read)
+{
+    tells(ONE("{\"name\":\"purchase\",\"params\":{\"transaction_id\":\"T1\",\"items\":\"p1\"}}"), "rejected 0 VALUE_INVALID /events/0/params/items\n");
+    tells(ONE("{\"name\":\"view_item\",\"params\":{\"items\":[{\"item_id\":\"p1\"},\"p2\"]}}"), "rejected 0 VALUE_INVALID /events/0/params/items/1\n");
+    tells(ONE("{\"name\":\"refund\",\"params\":{\"transaction_id\":\"T1\",\"items\":{\"item_id\":\"p1\"}}}"), "rejected 0 VALUE_INVALID /events/0/params/items\n");
+    tells(ONE("{\"name\":\"my_own\",\"params\":{\"items\":3}}"), WHO "my_own" AT "\n");
+    decode(ONE("{\"name\":\"view_item\",\"params\":{\"items\":[{\"price\":1}]}}"), true);
+    cr_assert_str_eq(story(), "rejected 0 VALUE_REQUIRED /events/0/params/items/0\n");
+}
+
 Test(ga4, names_become_ours_and_others_stay)
 {
     tells(ONE("{\"name\":\"search\",\"params\":{\"search_term\":\"tea\"}},{\"name\":\"page_view\",\"params\":{\"page_location\":\"https://x/\"}},"

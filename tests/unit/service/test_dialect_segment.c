@@ -173,6 +173,9 @@ Test(segment, history_is_imported_with_its_own_times)
 {
     tells(SEGMENT_IMPORT, "{\"sentAt\":\"2026-11-21T19:00:00Z\",\"batch\":[{\"type\":\"track\",\"userId\":\"u\",\"event\":\"E\",\"messageId\":\"m\",\"timestamp\":\"2020-01-01T00:00:00Z\"}]}",
           "event u type=E id=m at=2020-01-01T00:00:00Z\n");
+    /* messages from an archive still say when they were sent, back then */
+    tells(SEGMENT_IMPORT, "{\"batch\":[{\"type\":\"track\",\"userId\":\"u\",\"event\":\"E\",\"messageId\":\"m\",\"timestamp\":\"2020-01-01T00:00:00Z\",\"sentAt\":\"2020-01-01T00:00:02Z\"}]}",
+          "event u type=E id=m at=2020-01-01T00:00:00Z\n");
 }
 
 /* --- identity */
