@@ -163,8 +163,12 @@ static struct transfer *transfer_new(struct http_out *o, const struct http_out_r
 static const char *words(const struct transfer *t, CURLcode code)
 {
     switch (code) {
-    case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL: return "the URL is not one of http or https";
+    case CURLE_URL_MALFORMAT: return "the URL is not one of http or https";
+    case CURLE_UNSUPPORTED_PROTOCOL: { /* of the URL, or of what came back: curl then speaks of HTTP/0.9 */
+        curl_off_t sent = 0;
+        curl_easy_getinfo(t->curl, CURLINFO_PRETRANSFER_TIME_T, &sent);
+        return sent == 0 ? "the URL is not one of http or https" : "the receiver did not answer in HTTP";
+    }
     case CURLE_COULDNT_RESOLVE_HOST: return "the host's name could not be resolved";
     case CURLE_COULDNT_CONNECT: return "no connection could be made";
     case CURLE_OPERATION_TIMEDOUT: {

@@ -97,6 +97,11 @@ static bool answer(struct receiver *r, int fd, struct receiver_way way)
     int status = way.status == 0 ? 204 : way.status;
     bool endless = way.mode == RECEIVER_DRIP || way.mode == RECEIVER_FLOOD;
     if (way.mode == RECEIVER_CLOSE) return false;
+    if (way.mode == RECEIVER_BABBLE) {
+        static const char greeting[] = "220 mail.example.com ESMTP\r\n";
+        send_all(fd, greeting, sizeof greeting - 1);
+        return false;
+    }
     if (way.mode == RECEIVER_HANG) {
         while (rest(r, 60)) {}
         return false;

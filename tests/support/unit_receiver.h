@@ -10,6 +10,7 @@ enum receiver_mode {
     RECEIVER_ANSWER, /* with `status` and `headers` after delay_ms */
     RECEIVER_HANG,   /* reads the request and never answers */
     RECEIVER_CLOSE,  /* reads the request and closes */
+    RECEIVER_BABBLE, /* answers in what is not HTTP, and closes */
     RECEIVER_DRIP,   /* answers, and then sends a byte of body every 50 ms for ever */
     RECEIVER_FLOOD   /* answers, and then sends a body without end as fast as it goes */
 };

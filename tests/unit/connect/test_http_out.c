@@ -195,15 +195,19 @@ Test(http_out, tells_in_words_why_there_is_no_answer)
     submit(o, &x, url_of(r, "/", url));
     await(&x, 1);
     cr_assert_str_eq(x.error[0], "the receiver closed the connection without an answer");
+    receiver_behaves(r, (struct receiver_way){.mode = RECEIVER_BABBLE});
+    submit(o, &x, url);
+    await(&x, 2);
+    cr_assert_str_eq(x.error[1], "the receiver did not answer in HTTP");
     int port = receiver_port(r);
     receiver_stop(r);
     snprintf(url, sizeof url, "http://127.0.0.1:%d/", port);
     submit(o, &x, url);
-    await(&x, 2);
-    cr_assert_str_eq(x.error[1], "no connection could be made");
-    submit(o, &x, "ftp://127.0.0.1/");
     await(&x, 3);
-    cr_assert_str_eq(x.error[2], "the URL is not one of http or https");
+    cr_assert_str_eq(x.error[2], "no connection could be made");
+    submit(o, &x, "ftp://127.0.0.1/");
+    await(&x, 4);
+    cr_assert_str_eq(x.error[3], "the URL is not one of http or https");
     http_out_stop(o, 0);
     http_out_free(o);
 }
