@@ -7,15 +7,21 @@
 #include <string.h>
 #include "identity_priv.h"
 #include "imports_priv.h"
+#include "meros/store/changed.h"
+
+_Static_assert(CHANGED_ROW_MAX == 2000, "a note of changed customers is cut into rows of so many");
 
 static const struct sql LOOK_UP = {"identity_look_up",
     "select i.customer_id, i.customer_no, (select c.anonymous from customers c where c.customer_no = i.customer_no) "
     "from customer_ids i where i.customer_id = any($1) order by i.customer_no", SQL_ROWS};
 static const struct sql NUMBERS = {"identity_numbers", "select nextval('customer_nos') from generate_series(1, $1)", SQL_ROWS};
-/* Ids come sorted, so that batches that make the same ones wait for each other and do not deadlock. */
+/* Ids come sorted, so that batches that make the same ones wait for each other and do not deadlock. Whoever is new is to be
+ * judged, whatever they did. */
 static const struct sql MAKE = {"identity_make",
     "with made as (insert into customers (customer_no, customer_id, anonymous) "
-    "  select no, id, visitor <> 0 from unnest($3::bigint[], $4::text[], $5::bigint[]) as given (no, id, visitor)) "
+    "  select no, id, visitor <> 0 from unnest($3::bigint[], $4::text[], $5::bigint[]) as given (no, id, visitor)), "
+    "noted as (insert into changed_customers (customers, customer_nos) "
+    "  select count(*), array_agg(no) from unnest($3::bigint[]) with ordinality as given (no, place) group by (place - 1) / 2000) "
     "insert into customer_ids (customer_id, customer_no) select id, no from unnest($1::text[], $2::bigint[]) as given (id, no) "
     "on conflict do nothing returning customer_id", SQL_ROWS};
 static const struct sql UNMAKE = {"identity_unmake", "delete from customers where customer_no = any($1)", SQL_NOTHING};

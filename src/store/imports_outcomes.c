@@ -15,6 +15,11 @@ static const struct sql INSERT = {"outcomes_insert",
     "select distinct on (customer_no, outcome_key) customer_no, outcome_key, campaign, variant, type, coalesce(occurred_at, $1), value, "
     "  outcome_id from outcome_stage order by customer_no, outcome_key, seq on conflict do nothing", SQL_NOTHING};
 
+/* An outcome moves nobody, but whoever it made has yet to be judged. */
+static const struct sql NOTE = {"outcomes_note",
+    "insert into import_changed select distinct customer_no from outcome_stage o "
+    "where not exists (select from memberships m where m.customer_no = o.customer_no)", SQL_NOTHING};
+
 enum meros_code import_outcomes_prepare(struct store_import *i, struct meros_err *err)
 {
     return sql_exec0(i->c, &MAKE_STAGE, NULL, err);
@@ -70,7 +75,7 @@ static enum meros_code outcomes_batch(struct store_import *i, const struct outco
     i->counts.inserted += r.affected;
     i->counts.duplicates += (int64_t)n - r.affected;
     rows_done(&r);
-    return MEROS_OK;
+    return sql_exec0(i->c, &NOTE, NULL, err);
 }
 
 enum meros_code import_outcomes(struct store_import *i, const struct outcome_row *rows, size_t n, int64_t now, struct meros_err *err)

@@ -34,7 +34,10 @@ static const struct sql MAKE_CUSTOMERS = {"ingest_make_customers",
     "               group by id), "
     "     made as (insert into customer_ids (customer_id, customer_no) select id, nextval('customer_nos') from given g "
     "              where not exists (select from customer_ids i where i.customer_id = g.id) order by id collate \"C\" "
-    "              on conflict do nothing returning customer_id, customer_no) "
+    "              on conflict do nothing returning customer_id, customer_no), "
+    "     noted as (insert into changed_customers (customers, customer_nos) " /* to be judged, also if they do nothing that counts */
+    "               select count(*), array_agg(customer_no) from (select customer_no, row_number() over () as place from made) m "
+    "               group by (place - 1) / 2000) "
     "insert into customers (customer_no, customer_id, anonymous) "
     "select max(no), id, bool_and(anonymous) " /* a join of the two would be one of all with all */
     "from (select id, anonymous, null::bigint as no from given union all select customer_id, true, customer_no from made) u "

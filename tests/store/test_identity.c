@@ -100,6 +100,16 @@ Test(identity, an_anonymous_id_beside_a_known_one_is_another_name_of_the_custome
     close_crowd(&w);
 }
 
+Test(identity, whoever_an_import_of_outcomes_makes_is_to_be_judged)
+{
+    struct crowd w;
+    open_crowd(&w);
+    shop_import(&w.shop, (struct import_options){.dataset = DATASET_OUTCOMES, .format = IMPORT_NDJSON},
+                "{\"campaign\":\"spring\",\"customer_id\":\"new\",\"type\":\"sent\"}\n");
+    EXPECT_TABLE(&w.shop, "select c.customer_id from customers c join changed_customers n on c.customer_no = any(n.customer_nos)", "new\n");
+    close_crowd(&w);
+}
+
 Test(identity, a_visitor_who_signs_up_becomes_the_customer_and_nothing_moves)
 {
     struct crowd w;
