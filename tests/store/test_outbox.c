@@ -18,7 +18,7 @@ static struct pg *shop(void)
                "values ('mdl_1', 'segments', 'behaviour', 3, 'kmeans', '{}', '[]', '{}', 1, now(), now(), 2, '', '', '', '');"
                "insert into segments (model_no, position, segment_id, label, description, size, share, profile) "
                "values (1, 0, 's1', 'Loyal', '', 1, 0.5, '{}'), (1, 1, 's2', 'New', '', 1, 0.5, '{}');"
-               "insert into change_names values (1, 's1', 'Loyal', 'mdl_1', 3), (1, 's2', 'New', 'mdl_1', 3);"
+               "insert into change_names values (1, 's1', 1, 'Loyal', 'mdl_1', 3), (1, 's2', 1, 'New', 'mdl_1', 3);"
                "insert into segment_changes (customer_no, segmentation_no, segment_id, entered, news, at, model_no) values "
                "(1, 1, 's1', false, true, '2026-01-02T03:04:05Z', 1), (1, 1, 's2', true, true, '2026-01-02T03:04:05Z', 1)");
     return db;
