@@ -47,6 +47,14 @@ enum meros_code dialect_admit(struct http_request *req, struct str key, bool *ag
     return MEROS_OK;
 }
 
+enum meros_code dialect_needs_body(struct http_request *req, struct meros_err *err)
+{
+    bool again;
+    if (http_body(req).n > 0) return MEROS_OK;
+    enum meros_code rc = dialect_admit(req, STR_NONE, &again, err);
+    return rc != MEROS_OK ? rc : err_set(err, MEROS_INVALID, "This operation needs a body.");
+}
+
 /* --- landing and answering */
 
 enum meros_code dialect_begin(struct http_request *req, enum ingest_source source,

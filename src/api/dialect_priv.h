@@ -21,6 +21,8 @@
  * had none that may do this. Whose it is becomes the request's principal. *again: only the database can tell, and the
  * handler runs again where it may ask; it returns at once, without an answer. UNAUTHENTICATED, FORBIDDEN, UNAVAILABLE. */
 enum meros_code dialect_admit(struct http_request *req, struct str key, bool *again, struct meros_err *err) MEROS_MUSTCHECK;
+/* For routes whose body holds the key: without a body, who asks is told first whether the header's key would do. */
+enum meros_code dialect_needs_body(struct http_request *req, struct meros_err *err) MEROS_MUSTCHECK;
 
 struct dialect_request {
     struct api_ingest in; /* first: api_ingest's callbacks get this */

@@ -17,7 +17,8 @@ static enum meros_code capture(struct http_request *req, struct meros_err *err)
     struct posthog_body body;
     struct dialect_request *x;
     bool again;
-    enum meros_code rc = posthog_open(http_body(req), &body, err);
+    enum meros_code rc = dialect_needs_body(req, err);
+    if (rc == MEROS_OK) rc = posthog_open(http_body(req), &body, err);
     if (rc == MEROS_OK) rc = dialect_admit(req, body.api_key, &again, err);
     if (rc != MEROS_OK || again) return rc;
     rc = dialect_begin(req, INGEST_FROM_POSTHOG, answer, &x, err);
@@ -29,7 +30,8 @@ static enum meros_code flags(struct http_request *req, struct meros_err *err)
 {
     struct posthog_body body;
     bool again;
-    enum meros_code rc = posthog_open(http_body(req), &body, err);
+    enum meros_code rc = dialect_needs_body(req, err);
+    if (rc == MEROS_OK) rc = posthog_open(http_body(req), &body, err);
     if (rc == MEROS_OK) rc = dialect_admit(req, body.api_key, &again, err);
     if (rc != MEROS_OK || again) return rc;
     http_reply_static(req, 200, "application/json",
@@ -42,10 +44,10 @@ static const struct http_param flag_params[] = {{.name = "v", .kind = HTTP_PARAM
 /* With and without a slash at the end: SDKs write it, people do not. */
 #define CAPTURE(path, operation)                                                                                                    \
     {.method = HTTP_POST, .pattern = path, .name = operation, .scopes = SCOPE_INGEST | SCOPE_RECOMMEND, .body = HTTP_BODY_BUFFERED, \
-     .body_max = BATCH_MAX, .flags = HTTP_PUBLIC | HTTP_INLINE_LIGHT, .fn = capture}
+     .body_max = BATCH_MAX, .flags = HTTP_PUBLIC | HTTP_BODY_OPTIONAL | HTTP_INLINE_LIGHT, .fn = capture}
 #define FLAGS(path, operation)                                                                                                      \
     {.method = HTTP_POST, .pattern = path, .name = operation, .scopes = SCOPE_INGEST | SCOPE_RECOMMEND, .body = HTTP_BODY_BUFFERED, \
-     .body_max = FLAGS_MAX, .flags = HTTP_PUBLIC | HTTP_INLINE_LIGHT, .params = flag_params, .fn = flags}
+     .body_max = FLAGS_MAX, .flags = HTTP_PUBLIC | HTTP_BODY_OPTIONAL | HTTP_INLINE_LIGHT, .params = flag_params, .fn = flags}
 
 const struct http_route api_posthog_routes[] = {
     CAPTURE("/batch/", "posthogBatch"),

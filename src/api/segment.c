@@ -52,7 +52,8 @@ static enum meros_code post(struct http_request *req, struct meros_err *err)
     struct segment_body body;
     struct dialect_request *x;
     bool again;
-    enum meros_code rc = segment_open(http_body(req), &body, err);
+    enum meros_code rc = dialect_needs_body(req, err);
+    if (rc == MEROS_OK) rc = segment_open(http_body(req), &body, err);
     if (rc == MEROS_OK) rc = dialect_admit(req, body.write_key, &again, err);
     if (rc != MEROS_OK || again) return rc;
     rc = dialect_begin(req, INGEST_FROM_SEGMENT, answer, &x, err);
@@ -109,7 +110,7 @@ static const struct http_param params[] = {{.name = "strict", .kind = HTTP_PARAM
 /* SDKs name all sorts of media types, a browser's beacon text/plain; it is JSON in any case. */
 #define TRACKING(path, operation, call, max, more)                                                                                   \
     {.method = HTTP_POST, .pattern = "/v1/" path, .name = operation, .scopes = SCOPE_INGEST | (more), .body = HTTP_BODY_BUFFERED,   \
-     .body_max = (max), .flags = HTTP_PUBLIC | HTTP_BASIC_AUTH | HTTP_INLINE_LIGHT, .params = params, .fn = post, .arg = &calls[call]}
+     .body_max = (max), .flags = HTTP_PUBLIC | HTTP_BASIC_AUTH | HTTP_BODY_OPTIONAL | HTTP_INLINE_LIGHT, .params = params, .fn = post, .arg = &calls[call]}
 
 const struct http_route api_segment_routes[] = {
     TRACKING("identify", "segmentIdentify", SEGMENT_IDENTIFY, DIALECT_MESSAGE_MAX, 0),

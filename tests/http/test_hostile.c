@@ -115,10 +115,12 @@ static void send_changed(const struct operation *op, const char *type, const str
     jsonw_init(&w, &b);
     write_changed(&w, example, &at, with);
     cr_assert_not(b.failed);
-    struct reply *r = call(&(struct call){.method = method_of(op), .path = path_of(op), .type = type, .body = b.data, .n = b.len});
+    /* Calls of SDKs are answered with success whatever one message is like, so what they took says nothing. */
+    const bool sdk = str_is(json_str(json_at(json_get(op->node, "tags"), 0)), "sdks");
+    struct reply *r = call(&(struct call){.method = method_of(op), .path = path_of(op), .type = type, .body = b.data, .n = b.len, .unchecked = sdk});
     cr_assert_lt(r->status, 500, "%s answered %d to %.300s: %s", r->what, r->status, b.data, r->body);
-    m->sent++;
-    m->refused += r->status >= 400;
+    m->sent += !sdk;
+    m->refused += !sdk && r->status >= 400;
     buf_done(&b);
 }
 
@@ -132,6 +134,12 @@ static void mutate(void *arg, const struct operation *op)
         const struct json *example = json_get(media, "example");
         if (strstr(type.p, "json") == NULL || strstr(type.p, "ndjson") != NULL) continue;
         if (example == NULL) example = json_get(openapi_resolve(client_contract(), json_get(media, "schema")), "example");
+        if (example == NULL) { /* of several, the first */
+            const void *first = NULL;
+            struct str name;
+            const struct json *named;
+            if (json_next(json_get(media, "examples"), &first, &name, &named)) example = json_get(named, "value");
+        }
         cr_assert_not_null(example, "%s has no example to begin with", op->id);
         m->operations++;
         for (int at = 0;; at++) {

@@ -251,7 +251,7 @@ Test(storm, a_full_disk_is_a_refusal_and_the_service_comes_back_when_there_is_ro
     int landed = 0;
     for (int i = 0; i < 3000 && !refused; i++) {
         int n = sprintf(large, "{\"customer_id\":\"large\",\"type\":\"page_viewed\",\"event_id\":\"%d\",\"properties\":{\"a\":\"", i);
-        for (int k = 0; k < 60000; k++) large[n++] = (char)('a' + (i * 7 + k * 31 + k * k / 7) % 26);
+        for (int k = 0; k < 60000; k++) large[n++] = (char)('a' + (i * 7 + k * 31 + (int64_t)k * k / 7) % 26);
         strcpy(large + n, "\"}}");
         struct reply *r = call(&(struct call){.method = "POST", .path = "/v1/events", .body = large});
         cr_assert(r->status == 200 || r->status == 503, "%s", r->body);

@@ -163,8 +163,9 @@ static void check(const struct call *c, struct reply *r, const char *type, struc
     bool ok = openapi_check(client_contract(), &x, &r->operation, why, sizeof why);
     if (r->status < 400) visit(r->operation); /* an operation that was only ever refused was not visited */
     if (!ok)
-        cr_assert_fail("%s answered %d, not as openapi/openapi.yaml has it (%s): %s\n%.1500s", r->what, r->status,
-                       r->operation == NULL ? "no operation" : r->operation, why, r->body);
+        cr_assert_fail("%s answered %d, not as openapi/openapi.yaml has it (%s): %s\n%.1500s\nto %.*s", r->what, r->status,
+                       r->operation == NULL ? "no operation" : r->operation, why, r->body, (int)(sent.n < 500 ? sent.n : 500),
+                       sent.n > 0 ? sent.p : "");
 }
 
 struct reply *call(const struct call *c)
