@@ -104,8 +104,23 @@ static enum meros_code finish(struct http_request *req, struct api_ingest *in, s
     return x->answer(req, x, err);
 }
 
+/* Who reads a page's source has its key: an alias that came with it may say who a visitor is, as identify does, but not
+ * melt two known customers together, which nobody can undo. */
+static void restrain_aliases(struct dialect *d)
+{
+    for (size_t k = 0; k < d->n; k++) {
+        struct ingest_item *item = &d->items[k];
+        if (item->kind != INGEST_ALIAS) continue;
+        const struct str previous = item->previous_id;
+        item->kind = INGEST_TRAITS;
+        item->anonymous_id = previous;
+        item->traits = (struct customer_change){.created_at = TIME_NONE};
+    }
+}
+
 enum meros_code dialect_submit(struct dialect_request *x, struct http_request *req, struct meros_err *err)
 {
+    if ((http_principal(req)->scopes & SCOPE_INGEST) == 0) restrain_aliases(&x->d);
     if (x->d.n == 0) return finish(req, &x->in, err);
     struct ingest_result *results = arena_array(http_arena(req), x->d.n, sizeof *results);
     if (results == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "There is no memory for the request.");

@@ -106,6 +106,21 @@ Test(dialects, a_page_with_a_public_key_may_send_and_ask_for_its_settings)
     expect(call(&(struct call){.method = "GET", .path = "/v1/projects/wrong/settings", .key = ""}), 404);
 }
 
+Test(dialects, a_public_key_names_visitors_and_joins_no_two_customers)
+{
+    const char *shop = key_with("recommend"), *secret = text("\"writeKey\":\"%s\"", shop);
+    for (int k = 0; k < 2; k++) {
+        const char *who = k == 0 ? "\"userId\":\"pub-known\"" : "\"anonymousId\":\"pub-visitor\"";
+        expect(send_as("/v1/track", "application/json", basic(client_instance()->key, ":"), text("{%s,\"event\":\"E\",\"messageId\":\"pub-%d\"}", who, k)), 200);
+    }
+    expect(send_as("/v1/track", "application/json", basic(client_instance()->key, ":"), "{\"userId\":\"pub-me\",\"event\":\"E\",\"messageId\":\"pub-2\"}"), 200);
+    expect(send_as("/v1/a", "text/plain", NULL, text("{\"userId\":\"pub-me\",\"previousId\":\"pub-known\",\"messageId\":\"a1\",%s}", secret)), 200);
+    cr_assert_eq(events_of("pub-me"), 1);
+    cr_assert_eq(events_of("pub-known"), 1);
+    expect(send_as("/v1/a", "text/plain", NULL, text("{\"userId\":\"pub-me\",\"previousId\":\"pub-visitor\",\"messageId\":\"a2\",%s}", secret)), 200);
+    cr_assert_eq(events_of("pub-me"), 2);
+}
+
 /* --- what is answered */
 
 Test(dialects, one_wrong_message_costs_the_others_nothing_and_can_be_read_about)
