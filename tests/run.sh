@@ -43,7 +43,16 @@ sanitized() { # NAME SECONDS COMMAND…
         timeout --kill-after=10 "$limit" "$@" >"$reports/$name.log" 2>&1
 }
 
+# What failed, said again at the very end: whoever sees only the last lines of the output sees this.
+failures=$reports/failures
+
 show() { # NAME STATUS SANITIZER-REPORTS
+    {
+        echo "failed: $1 (exit status $2)"
+        grep -h -s -A 2 '^not ok' "$reports/$1.tap" "$reports/$1.log" | cut -c1-200 | head -n 12 | sed 's/^/    /'
+        grep -q -s '^not ok' "$reports/$1.tap" || tail -n 3 "$reports/$1.log" | cut -c1-200 | sed 's/^/    /'
+        for report in $3; do grep -h -m 1 -e 'SUMMARY: ' -e 'runtime error: ' "$report" | cut -c1-200 | sed 's/^/    /'; done
+    } >>"$failures"
     echo "----- $1 (exit status $2)"
     [ "$2" != 124 ] && [ "$2" != 137 ] || echo "It ran out of time."
     # passes are of no interest here; of a very long report, the end is
@@ -143,5 +152,6 @@ if [ $((passed + failed)) = 0 ]; then
     echo "no test was found" >&2
     failed=1
 fi
+[ ! -s "$failures" ] || head -n 15 "$failures"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]
