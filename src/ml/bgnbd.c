@@ -155,25 +155,163 @@ double bgnbd_p_alive(const struct bgnbd *m, double x, double t_x, double t)
     return logistic(-odds_of_having_left(m, x, t_x, t));
 }
 
-/* With c = a + b + x + s - 1, z = horizon / (alpha + T + horizon), e = a - 1: an active customer is expected to buy
- *   c/e (1 - (1-z)^(r+x) F(r+x, b+x+s; c; z))  =  c/e (1 - (1-z)^e F(a+b+s-1-r, e; c; z))     (Euler)
- *   =  c (power_gap(1-z, e) - (1-z)^e S),   S = sum over n >= 1 of (a+b+s-1-r)_n (a)_(n-1) / ((c)_n n!) z^n. */
-static double expected_of_active(const struct bgnbd *m, double x, double t, double horizon)
+/* The future of a customer who is active at T: lambda ~ Gamma(k, A), p ~ Beta(a, b), k = r + x, A = alpha + T, b what the
+ * purchases so far have made of it. With y = horizon / A, and given p,
+ *   E[n]         =  (1 - (1 + p y)^-k) / p
+ *   E[n (n - 1)] =  2 (1 - p) / p^2 (1 - (1 + p y)^-k (1 + k p y / (1 + p y))).
+ * Over p both are hypergeometric series in z = y / (1 + y) after Euler's transformation: nothing grows with x, and a = 1 is
+ * an ordinary point. The series cancel for r far above a + b, overflow for a in the hundreds and are long for z near 1; the
+ * integral over p is taken by quadrature then. */
+struct future {
+    double k, scale, a, b; /* scale: A */
+    double u;              /* a + b - 1 - r with the b of x = 0: the series' numerator that may be negative */
+};
+
+static struct future future_of(const struct bgnbd *m, double x, double t)
 {
-    const double s = m->kind == MBGNBD, c = m->a + m->b + x + s - 1, u = m->a + m->b + s - 1 - m->r, e = m->a - 1;
-    const double z = horizon / (m->alpha + t + horizon), log_rest = log((m->alpha + t) / (m->alpha + t + horizon));
-    double term = u / c * z, sum = term;
-    for (int n = 1; n < 200000 && fabs(term) > 1e-17 * fabs(sum); n++) {
-        term *= (u + n) * (m->a + n - 1) / ((c + n) * (n + 1)) * z;
-        sum += term;
+    const double s = m->kind == MBGNBD;
+    return (struct future){m->r + x, m->alpha + t, m->a, m->b + x + s, m->a + m->b + s - 1 - m->r};
+}
+
+static bool series_will_do(const struct future *f, double z)
+{
+    return f->u > -5 && f->a < 40 && z < 0.995;
+}
+
+/* Sums over n >= start of c_n z^n for several z at once, c_(n+1) = c_n (u+n) (v+n) / ((c+n) (n+1)), from c_start = `first`;
+ * what is left off is below 1e-16 of `size` where z is largest, and less elsewhere. */
+static void series(double first, int start, double u, double v, double c, const double z[BGNBD_HORIZONS], double size,
+                   double sums[BGNBD_HORIZONS])
+{
+    double power[BGNBD_HORIZONS], coefficient = first, leading = 1, most = 0;
+    for (int j = 0; j < BGNBD_HORIZONS; j++) {
+        most = fmax(most, z[j]);
+        power[j] = start == 0 ? 1 : z[j];
+        sums[j] = 0;
     }
-    return c * (power_gap(log_rest, e) - exp(e * log_rest) * sum);
+    if (start == 1) leading = most;
+    for (int n = start; n < 1000000; n++) {
+        for (int j = 0; j < BGNBD_HORIZONS; j++) {
+            sums[j] += coefficient * power[j];
+            power[j] *= z[j];
+        }
+        coefficient *= (u + n) * (v + n) / ((c + n) * (n + 1));
+        leading *= most;
+        if (fabs(coefficient) * leading <= 1e-16 * (1 - most) * size) return;
+    }
+}
+
+/* --- the same over p by quadrature. In y = logit p the density is log-concave, like e^(a y) to the left and e^(-b y) to the
+ * right: its peak is integrated in panels, what is beyond, where the rest of the integrand is constant, in closed form. */
+struct by_p {
+    const struct future *f;
+    double (*of)(const struct future *f, double p, double horizon);
+};
+enum { PANELS = 6 };
+
+static double log_density(const struct future *f, double y)
+{
+    return -f->a * softplus(-y) - f->b * softplus(y);
+}
+
+/* How far from the peak towards `end` the density is above e^-45 of it. */
+static double reach(const struct future *f, double peak, double end)
+{
+    const double floor_ = log_density(f, peak) - 45;
+    if (log_density(f, end) >= floor_) return end;
+    double in = peak, out = end;
+    for (int i = 0; i < 40; i++) {
+        const double middle = (in + out) / 2;
+        if (log_density(f, middle) >= floor_) in = middle;
+        else out = middle;
+    }
+    return out;
+}
+
+static double over_p(const struct by_p *g, double horizon)
+{
+    const struct future *f = g->f;
+    const double peak = log(f->a / f->b), all = log_beta(f->a, f->b);
+    const double flat = fmin(fmin(0, -log(f->k * horizon / f->scale)), -log1p(f->b)) - 18; /* left of it nothing changes */
+    const double round_ = fmax(0, log1p(f->a)) + 18;
+    const double low = reach(f, peak, fmin(flat, peak - 1)), high = reach(f, peak, fmax(round_, peak + 1));
+    double sum = 0;
+    for (int panel = 0; panel < 2 * PANELS; panel++) { /* as many on either side of the peak */
+        const double side = panel < PANELS ? low : high, width = (side - peak) / PANELS, from = peak + width * (panel % PANELS);
+        for (int i = 0; i < GAUSS_MANY; i++) {
+            const double y = from + width * gauss_many_at[i];
+            sum += gauss_many_weight[i] * fabs(width) * exp(log_density(f, y) - all) * g->of(f, logistic(y), horizon);
+        }
+    }
+    sum += exp(log_density(f, low) - all) / f->a * g->of(f, logistic(low), horizon);
+    sum += exp(log_density(f, high) - all) / f->b * g->of(f, logistic(high), horizon);
+    return sum;
+}
+
+static double purchases_given_p(const struct future *f, double p, double horizon)
+{
+    return -expm1(-f->k * log1p(p * horizon / f->scale)) / p;
+}
+
+static double pairs_given_p(const struct future *f, double p, double horizon)
+{
+    const double y = p * horizon / f->scale, k = f->k, left = (1 - p) / (p * p);
+    if (k * y < 1e-4) return (1 - p) * k * (k + 1) * (horizon / f->scale) * (horizon / f->scale);
+    return 2 * left * (1 - exp(-k * log1p(y)) * (1 + k * y / (1 + y)));
+}
+
+/* c/(a-1) (1 - (1-z)^k F(k, b; c; z)), c = a + b - 1,  =  c power_gap(1-z, a-1) - (1-z)^(a-1) S,
+ * S = sum over n >= 1 of (u)_n (a)_(n-1) / ((c+1)_(n-1) n!) z^n. c may be 0 or below, but not c + 1. */
+void bgnbd_expected_active(const struct bgnbd *m, double x, double t, const double *horizons, int n, double *out)
+{
+    const struct future f = future_of(m, x, t);
+    const double c = f.a + f.b - 1, e = f.a - 1;
+    double z[BGNBD_HORIZONS] = {0}, sums[BGNBD_HORIZONS], longest = 0;
+    for (int j = 0; j < n; j++) {
+        z[j] = fmax(horizons[j], 0) / (f.scale + fmax(horizons[j], 0));
+        longest = fmax(longest, horizons[j]);
+    }
+    const double log_rest = -log1p(longest / f.scale);
+    if (!series_will_do(&f, -expm1(log_rest))) {
+        for (int j = 0; j < n; j++) out[j] = horizons[j] > 0 ? over_p(&(struct by_p){&f, purchases_given_p}, horizons[j]) : 0;
+        return;
+    }
+    series(f.u, 1, f.u, e, c, z, fabs(f.u) * -expm1(log_rest), sums);
+    for (int j = 0; j < n; j++) {
+        const double rest = -log1p(fmax(horizons[j], 0) / f.scale);
+        out[j] = c * power_gap(rest, e) - exp(e * rest) * sums[j];
+    }
+}
+
+double bgnbd_any_active(const struct bgnbd *m, double x, double t, double horizon)
+{
+    return horizon > 0 ? -expm1(-(m->r + x) * log1p(horizon / (m->alpha + t))) : 0;
+}
+
+/* The integral over y in (0, horizon / A) of 2 k (k+1) b/(a+b) y E[(1 + p y)^-(k+2)], p ~ Beta(a, b+1), which is
+ * (1-z)^a F(u, a; a+b+1; z); in w = ln(1 + y). */
+double bgnbd_pairs_active(const struct bgnbd *m, double x, double t, double horizon)
+{
+    if (!(horizon > 0)) return 0;
+    const struct future f = future_of(m, x, t);
+    const double span = log1p(horizon / f.scale);
+    if (!series_will_do(&f, -expm1(-span))) return over_p(&(struct by_p){&f, pairs_given_p}, horizon);
+    double z[BGNBD_HORIZONS] = {0}, sums[BGNBD_HORIZONS], sum = 0;
+    for (int i = 0; i < GAUSS_FEW; i++) z[i] = -expm1(-span * gauss_few_at[i]);
+    series(1, 0, f.u, f.a, f.a + f.b + 1, z, 1, sums);
+    for (int i = 0; i < GAUSS_FEW; i++) {
+        const double w = span * gauss_few_at[i];
+        sum += gauss_few_weight[i] * span * exp(w) * expm1(w) * exp(-f.a * w) * sums[i];
+    }
+    return 2 * f.k * (f.k + 1) * f.b / (f.a + f.b) * sum;
 }
 
 double bgnbd_expected(const struct bgnbd *m, double x, double t_x, double t, double horizon)
 {
+    double active;
     if (!(horizon > 0)) return 0;
-    return bgnbd_p_alive(m, x, t_x, t) * expected_of_active(m, x, t, horizon);
+    bgnbd_expected_active(m, x, t, &horizon, 1, &active);
+    return bgnbd_p_alive(m, x, t_x, t) * active;
 }
 
 double bgnbd_expected_new(const struct bgnbd *m, double t)

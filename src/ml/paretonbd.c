@@ -7,15 +7,6 @@
 
 /* --- leaving between the last purchase and the end */
 
-/* Gauss-Legendre on [0, 1]; nodes and weights of half of it, mirrored (Abramowitz & Stegun 25.4.30, n = 20). */
-enum { HALF_NODES = 10, NODES = 2 * HALF_NODES };
-static const double node[HALF_NODES] = {0.0765265211334973, 0.2277858511416451, 0.3737060887154195, 0.5108670019508271,
-                                        0.6360536807265150, 0.7463319064601508, 0.8391169718222188, 0.9122344282513259,
-                                        0.9639719272779138, 0.9931285991850949};
-static const double node_weight[HALF_NODES] = {0.1527533871307258, 0.1491729864726037, 0.1420961093183820, 0.1316886384491766,
-                                               0.1181945319615184, 0.1019301198172404, 0.0832767415767048, 0.0626720483341091,
-                                               0.0406014298003869, 0.0176140071391521};
-
 /* log of s * integral over y in (t_x, T) of ((alpha+t_x)/(alpha+y))^(r+x) ((beta+t_x)/(beta+y))^(s+1) dy / (beta + t_x), and
  * the means under that density of u = ln((alpha+y)/(alpha+t_x)), v = ln((beta+y)/(beta+t_x)), 1/(alpha+y), 1/(beta+y). */
 struct leaving {
@@ -34,10 +25,9 @@ static void leave_between(const struct paretonbd *m, double x, double t_x, doubl
     double mass = 0, u = 0, v = 0, ia = 0, ib = 0;
     for (int panel = 0; panel < panels; panel++) {
         const double from = length * panel / panels, width = length / panels;
-        for (int i = 0; i < NODES; i++) {
-            const double at = i < HALF_NODES ? (1 - node[i]) / 2 : (1 + node[i - HALF_NODES]) / 2;
-            const double w = from + width * at, y = a * expm1(w), gap = log1p(y / b);
-            const double density = node_weight[i % HALF_NODES] / 2 * width * exp(-(k - 1) * w - (m->s + 1) * gap);
+        for (int i = 0; i < GAUSS_MANY; i++) {
+            const double w = from + width * gauss_many_at[i], y = a * expm1(w), gap = log1p(y / b);
+            const double density = gauss_many_weight[i] * width * exp(-(k - 1) * w - (m->s + 1) * gap);
             mass += density;
             u += density * w;
             v += density * gap;
@@ -181,11 +171,37 @@ double paretonbd_p_alive(const struct paretonbd *m, double x, double t_x, double
     return logistic(active - left);
 }
 
-double paretonbd_expected(const struct paretonbd *m, double x, double t_x, double t, double horizon)
+double paretonbd_expected_active(const struct paretonbd *m, double x, double t, double horizon)
 {
     if (!(horizon > 0)) return 0;
-    return paretonbd_p_alive(m, x, t_x, t) * (m->r + x) * (m->beta + t) / (m->alpha + t) *
-           power_gap(-log1p(horizon / (m->beta + t)), m->s - 1);
+    return (m->r + x) * (m->beta + t) / (m->alpha + t) * power_gap(-log1p(horizon / (m->beta + t)), m->s - 1);
+}
+
+double paretonbd_expected(const struct paretonbd *m, double x, double t_x, double t, double horizon)
+{
+    return paretonbd_p_alive(m, x, t_x, t) * paretonbd_expected_active(m, x, t, horizon);
+}
+
+/* lambda e^(-(lambda + mu) u) over u in (0, horizon), lambda ~ Gamma(k, A), mu ~ Gamma(s, B): with v = 1 - (A/(A+u))^k the
+ * integral of (1 + u/B)^-s over v. */
+double paretonbd_any_active(const struct paretonbd *m, double x, double t, double horizon)
+{
+    if (!(horizon > 0)) return 0;
+    const double k = m->r + x, a = m->alpha + t, b = m->beta + t, all = -expm1(-k * log1p(horizon / a));
+    double sum = 0;
+    for (int i = 0; i < GAUSS_MANY; i++) {
+        const double u = a * expm1(-log1p(-all * gauss_many_at[i]) / k);
+        sum += gauss_many_weight[i] * exp(-m->s * log1p(u / b));
+    }
+    return all * sum;
+}
+
+/* Pairs: 2 lambda^2 times the integral of u e^(-mu u) over u in (0, horizon). */
+double paretonbd_pairs_active(const struct paretonbd *m, double x, double t, double horizon)
+{
+    if (!(horizon > 0)) return 0;
+    const double k = m->r + x, a = m->alpha + t, b = m->beta + t, log_u = -log1p(horizon / b);
+    return 2 * k * (k + 1) * (b / a) * (b / a) * fmax(power_gap(log_u, m->s - 2) - power_gap(log_u, m->s - 1), 0);
 }
 
 double paretonbd_expected_new(const struct paretonbd *m, double t)

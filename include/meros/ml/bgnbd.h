@@ -26,6 +26,12 @@ double bgnbd_log_likelihood(const struct bgnbd *m, double x, double t_x, double 
 double bgnbd_p_alive(const struct bgnbd *m, double x, double t_x, double t);
 /* Purchases expected in (T, T + horizon] of a customer with this history. */
 double bgnbd_expected(const struct bgnbd *m, double x, double t_x, double t, double horizon);
+/* Of a customer known to be active at the end of observation: the expected number of purchases within each of n <=
+ * BGNBD_HORIZONS horizons (cheaper together), the chance of any, and E[n (n - 1)]. */
+enum { BGNBD_HORIZONS = 12 }; /* an even number: they are computed side by side */
+void bgnbd_expected_active(const struct bgnbd *m, double x, double t, const double *horizons, int n, double *out);
+double bgnbd_any_active(const struct bgnbd *m, double x, double t, double horizon);
+double bgnbd_pairs_active(const struct bgnbd *m, double x, double t, double horizon);
 /* Repeat purchases expected within `t` after the first one, of somebody of whom nothing else is known. */
 double bgnbd_expected_new(const struct bgnbd *m, double t);
 /* The chance of exactly k repeat purchases within t after the first one. */

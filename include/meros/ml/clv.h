@@ -26,7 +26,7 @@
 enum clv_kind { CLV_BGNBD, CLV_MBGNBD, CLV_PARETONBD, CLV_KINDS };
 enum clv_unit { CLV_DAY, CLV_WEEK, CLV_UNITS };
 /* MEAN: the population's mean for everybody, where Gamma-Gamma has nothing to learn from (all purchases worth the same, or
- * fewer than two buyers with a purchase that counts). NONE: nothing is known of values; clv and expected_order_value are NaN. */
+ * fewer than two buyers with a purchase that counts) or ends with a population that has no mean (q <= 1). NONE: nothing is known of values; clv and expected_order_value are NaN. */
 enum clv_spend { CLV_SPEND_NONE, CLV_SPEND_MEAN, CLV_SPEND_GAMMA_GAMMA, CLV_SPENDS };
 
 enum {
@@ -71,10 +71,10 @@ struct clv_purchase_model {
 
 struct clv_spend_model {
     enum clv_spend kind;
-    double parameter[3];       /* p, q, gamma; 0 unless GAMMA_GAMMA */
+    double parameter[3];       /* p, q, gamma: > 0 and q > 1 with GAMMA_GAMMA; otherwise 0, or what a fit came to that is not used */
     double standard_error[3];
     double covariance[9];      /* of the logarithms */
-    double mean;               /* observed, a purchase; what MEAN answers, and GAMMA_GAMMA where q <= 1 has no mean */
+    double mean;               /* observed, a purchase; what MEAN answers */
     double deviation;          /* observed standard deviation of customers' means; the spread of MEAN */
     double buyers;             /* customers that it learnt from */
     /* Pearson's, of number and mean value of purchases; NaN if it has none. Gamma-Gamma assumes none (see warn). */
@@ -128,14 +128,16 @@ struct clv_history {
 };
 struct clv_question {
     double horizon_days; /* 0 .. CLV_HORIZON_MAX_DAYS */
-    double annual_rate;  /* 0.1: 10 % a year; > -1 */
+    double annual_rate;  /* 0.1: 10 % a year; > -1, at most CLV_RATE_MAX */
     double level;        /* of the interval, 0 < level < 1, 0.9 say. 0: no interval, several times as fast; then low, high, the
                           * deviations and slopes are NaN */
 };
 #define CLV_HORIZON_MAX_DAYS 36525.0 /* a hundred years */
+#define CLV_RATE_MAX 100.0
+#define CLV_NEXT_MAX_DAYS 1e6
 
 struct clv_answer {
-    bool population;             /* nothing of the customer's own went into this: a new customer gets the population's
+    bool population;             /* t = 0: nothing of how this customer buys went into this, it is the population's
                                   * expectation from a first purchase on */
     double p_alive;              /* the chance of still being active at the end of observation */
     double expected_orders;      /* purchases in the horizon, not discounted */
@@ -147,8 +149,8 @@ struct clv_answer {
     double low, high;
     double process_deviation;    /* standard deviation of the value by the process alone */
     double parameter_deviation;  /* of `clv` by the parameters' uncertainty, delta method; NaN without a covariance */
-    /* Median of the time to the next purchase, of a customer who is still active: read it with p_alive. Days from the end of
-     * observation; may be centuries. */
+    /* Median of the time to the next purchase, of a customer who is active and stays so: read it with p_alive. Days from the
+     * end of observation, at most CLV_NEXT_MAX_DAYS; may be centuries. */
     double next_order_days;
     /* What the customer's own data weigh against the population's, 0..1: of the rate of buying, t / (alpha + t); of the
      * value of a purchase, p n / (p n + q - 1) with n = value_days. */

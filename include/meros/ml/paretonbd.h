@@ -20,6 +20,11 @@ enum meros_code paretonbd_fit(const struct purchases *data, double penalty, cons
 double paretonbd_log_likelihood(const struct paretonbd *m, double x, double t_x, double t);
 double paretonbd_p_alive(const struct paretonbd *m, double x, double t_x, double t);
 double paretonbd_expected(const struct paretonbd *m, double x, double t_x, double t, double horizon);
+/* Of a customer known to be active at the end of observation: the expected number of purchases within the horizon, the
+ * chance of any, and E[n (n - 1)]. */
+double paretonbd_expected_active(const struct paretonbd *m, double x, double t, double horizon);
+double paretonbd_any_active(const struct paretonbd *m, double x, double t, double horizon);
+double paretonbd_pairs_active(const struct paretonbd *m, double x, double t, double horizon);
 double paretonbd_expected_new(const struct paretonbd *m, double t);
 
 #endif

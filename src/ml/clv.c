@@ -1,0 +1,219 @@
+#include "meros/ml/clv.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "meros/ml/bgnbd.h"
+#include "meros/ml/matrix.h"
+#include "meros/ml/paretonbd.h"
+#include "meros/ml/spend.h"
+
+/* --- names */
+
+const char *clv_kind_name(enum clv_kind k)
+{
+    static const char *const names[CLV_KINDS] = {"bgnbd", "mbgnbd", "paretonbd"};
+    return names[k];
+}
+
+const char *clv_unit_name(enum clv_unit u)
+{
+    static const char *const names[CLV_UNITS] = {"day", "week"};
+    return names[u];
+}
+
+const char *clv_spend_name(enum clv_spend s)
+{
+    static const char *const names[CLV_SPENDS] = {"none", "mean", "gamma_gamma"};
+    return names[s];
+}
+
+const char *clv_parameter_name(enum clv_kind k, int i)
+{
+    static const char *const beta_geometric[CLV_PARAMETERS] = {"r", "alpha", "a", "b"}, *const pareto[CLV_PARAMETERS] = {"r", "alpha", "s", "beta"};
+    return (k == CLV_PARETONBD ? pareto : beta_geometric)[i];
+}
+
+int clv_effects(enum clv_kind k)
+{
+    return k == CLV_PARETONBD ? 2 : 3;
+}
+
+const char *clv_effect_name(enum clv_kind k, int i)
+{
+    static const char *const beta_geometric[] = {"rate", "leaving_a", "leaving_b"}, *const pareto[] = {"rate", "leaving"};
+    return k == CLV_PARETONBD ? pareto[i] : beta_geometric[i];
+}
+
+double clv_unit_days(enum clv_unit u)
+{
+    return u == CLV_WEEK ? 7 : 1;
+}
+
+/* --- checking what comes from elsewhere */
+
+static bool covariance_makes_sense(const double *c, int n)
+{
+    bool all_nan = true, fine = true;
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < n; j++) {
+            const double v = c[i * n + j], w = c[j * n + i];
+            all_nan = all_nan && isnan(v);
+            fine = fine && isfinite(v) && fabs(v - w) <= 1e-9 * (fabs(v) + fabs(w)) && (i != j || v > 0);
+        }
+    return all_nan || fine;
+}
+
+static bool all_positive(const double *v, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (!(v[i] > 0) || !isfinite(v[i])) return false;
+    return true;
+}
+
+static enum meros_code check_purchase(const struct clv_purchase_model *m, struct meros_err *err)
+{
+    if ((unsigned)m->kind >= CLV_KINDS || (unsigned)m->unit >= CLV_UNITS)
+        return err_set(err, MEROS_UNPROCESSABLE, "The model of purchases is of no known kind or unit.");
+    if (!all_positive(m->parameter, CLV_PARAMETERS))
+        return err_set(err, MEROS_UNPROCESSABLE, "A parameter of the model of purchases is not a number above 0.");
+    if (m->n_covariates < 0 || m->n_covariates > CLV_COVARIATES_MAX ||
+        m->n_theta != CLV_PARAMETERS + clv_effects(m->kind) * m->n_covariates)
+        return err_set(err, MEROS_UNPROCESSABLE, "The number of covariates does not fit the model of purchases.");
+    for (int k = 0; k < m->n_covariates; k++) {
+        bool fine = isfinite(m->covariate_mean[k]);
+        for (int e = 0; e < clv_effects(m->kind); e++) fine = fine && isfinite(m->coefficient[e][k]);
+        if (!fine) return err_set(err, MEROS_UNPROCESSABLE, "A coefficient of the model of purchases is not a number.");
+    }
+    if (!covariance_makes_sense(m->covariance, m->n_theta))
+        return err_set(err, MEROS_UNPROCESSABLE, "The covariance of the model of purchases is not one.");
+    return MEROS_OK;
+}
+
+enum meros_code clv_check(const struct clv_model *m, struct meros_err *err)
+{
+    const struct clv_spend_model *s = &m->spend;
+    enum meros_code rc = check_purchase(&m->purchase, err);
+    if (rc != MEROS_OK) return rc;
+    if ((unsigned)s->kind >= CLV_SPENDS) return err_set(err, MEROS_UNPROCESSABLE, "The model of values is of no known kind.");
+    if (s->kind == CLV_SPEND_MEAN && !(s->mean > 0 && isfinite(s->mean) && s->deviation >= 0 && isfinite(s->deviation)))
+        return err_set(err, MEROS_UNPROCESSABLE, "The mean value of a purchase is not a number above 0.");
+    if (s->kind == CLV_SPEND_GAMMA_GAMMA &&
+        !(all_positive(s->parameter, 3) && s->parameter[1] > 1 && covariance_makes_sense(s->covariance, 3)))
+        return err_set(err, MEROS_UNPROCESSABLE, "A parameter of the Gamma-Gamma model is outside of what it can be, or its covariance is not one.");
+    return MEROS_OK;
+}
+
+/* --- learning */
+
+static struct clv_fitted fitted(const struct mle_fit *f, double log_likelihood)
+{
+    return (struct clv_fitted){log_likelihood, f->gradient_norm, f->decrement, f->condition, f->evaluations, f->iterations, f->converged, f->at_bound};
+}
+
+static enum meros_code group(const struct clv_data *d, double unit, const struct ml_run *run, struct purchases *out, struct meros_err *err)
+{
+    double *t_x = ml_alloc_raw(d->n, sizeof *t_x), *t = ml_alloc_raw(d->n, sizeof *t);
+    enum meros_code rc = MEROS_OK;
+    if (t_x == NULL || t == NULL) rc = err_set(err, MEROS_OUT_OF_MEMORY, "No memory for grouping customers.");
+    for (size_t i = 0; i < d->n && rc == MEROS_OK; i++) {
+        t_x[i] = d->t_x[i] / unit;
+        t[i] = d->t[i] / unit;
+    }
+    if (rc == MEROS_OK) rc = purchases_group(d->x, t_x, t, d->n, run, out, NULL, err);
+    free(t_x);
+    free(t);
+    return rc;
+}
+
+static enum meros_code fit_purchases(const struct clv_data *d, const struct clv_fit_params *p, const struct ml_run *run,
+                                     struct clv_purchase_model *out, struct meros_err *err)
+{
+    struct purchases data = {0};
+    struct mle_fit f;
+    double log_likelihood;
+    enum meros_code rc = group(d, clv_unit_days(p->unit), run, &data, err);
+    if (rc == MEROS_OK && p->kind == CLV_PARETONBD) rc = paretonbd_fit(&data, p->penalty, run, &f, &log_likelihood, err);
+    else if (rc == MEROS_OK) rc = bgnbd_fit(p->kind == CLV_MBGNBD ? MBGNBD : BGNBD, &data, p->penalty, run, &f, &log_likelihood, err);
+    if (rc == MEROS_OK) {
+        *out = (struct clv_purchase_model){.kind = p->kind, .unit = p->unit, .n_theta = f.n, .fit = fitted(&f, log_likelihood),
+                                           .customers = data.customers, .repeat_customers = data.repeat_customers,
+                                           .repeat_purchases = data.repeat_purchases};
+        memcpy(out->parameter, f.parameter, sizeof out->parameter);
+        memcpy(out->standard_error, f.standard_error, sizeof out->standard_error);
+        memcpy(out->covariance, f.covariance, (size_t)(f.n * f.n) * sizeof *f.covariance);
+    }
+    purchases_done(&data);
+    return rc;
+}
+
+/* Moments of the rows that count: the mean of a purchase, the deviation of customers' means, their correlation with how many. */
+static void observe(struct clv_spend_model *m, const double *n, const double *mean, size_t rows, double otherwise)
+{
+    double purchases = 0, value = 0, sum_n = 0, sum_m = 0, nn = 0, mm = 0, nm = 0;
+    for (size_t i = 0; i < rows; i++) {
+        purchases += n[i];
+        value += n[i] * mean[i];
+        sum_n += n[i] / (double)rows;
+        sum_m += mean[i] / (double)rows;
+    }
+    for (size_t i = 0; i < rows; i++) {
+        nn += (n[i] - sum_n) * (n[i] - sum_n);
+        mm += (mean[i] - sum_m) * (mean[i] - sum_m);
+        nm += (n[i] - sum_n) * (mean[i] - sum_m);
+    }
+    m->buyers = (double)rows;
+    m->mean = purchases > 0 ? value / purchases : otherwise;
+    m->deviation = rows > 1 ? sqrt(mm / (double)(rows - 1)) : 0;
+    m->correlation = nn > 0 && mm > 0 ? nm / sqrt(nn * mm) : NAN;
+    m->correlation_warning = fabs(m->correlation) > CLV_CORRELATION_WARN;
+    m->kind = m->mean > 0 && isfinite(m->mean) ? CLV_SPEND_MEAN : CLV_SPEND_NONE;
+}
+
+static enum meros_code fit_values(const double *n, const double *mean, size_t rows, const struct clv_fit_params *p, const struct ml_run *run,
+                                  struct clv_spend_model *out, struct meros_err *err)
+{
+    struct mle_fit f;
+    double log_likelihood;
+    *out = (struct clv_spend_model){0};
+    observe(out, n, mean, rows, p->mean_value);
+    /* A deviation of rounding is none: all purchases are worth the same, and the likelihood has no maximum. */
+    if (rows < 2 || !(out->deviation > 1e-9 * out->mean)) return MEROS_OK;
+    enum meros_code rc = gamma_gamma_fit(n, mean, rows, p->penalty, run, &f, &log_likelihood, err);
+    if (rc != MEROS_OK) return rc;
+    out->fit = fitted(&f, log_likelihood);
+    memcpy(out->parameter, f.parameter, sizeof out->parameter);
+    memcpy(out->standard_error, f.standard_error, sizeof out->standard_error);
+    memcpy(out->covariance, f.covariance, sizeof out->covariance);
+    if (out->parameter[1] > 1) out->kind = CLV_SPEND_GAMMA_GAMMA;
+    return MEROS_OK;
+}
+
+static enum meros_code fit_spend(const struct clv_data *d, const struct clv_fit_params *p, const struct ml_run *run,
+                                 struct clv_spend_model *out, struct meros_err *err)
+{
+    const bool given = d->mean_value != NULL && d->value_days != NULL;
+    double *n = ml_alloc_raw(given ? d->n : 0, sizeof *n), *mean = ml_alloc_raw(given ? d->n : 0, sizeof *mean);
+    size_t rows = 0;
+    enum meros_code rc = MEROS_OK;
+    if (n == NULL || mean == NULL) rc = err_set(err, MEROS_OUT_OF_MEMORY, "No memory for fitting the value of purchases.");
+    for (size_t i = 0; given && i < d->n && rc == MEROS_OK; i++) {
+        if (!(d->value_days[i] > 0) || !isfinite(d->value_days[i]) || !(d->mean_value[i] > 0) || !isfinite(d->mean_value[i])) continue;
+        n[rows] = d->value_days[i];
+        mean[rows++] = d->mean_value[i];
+    }
+    if (rc == MEROS_OK) rc = fit_values(n, mean, rows, p, run, out, err);
+    free(n);
+    free(mean);
+    return rc;
+}
+
+enum meros_code clv_fit(const struct clv_data *d, const struct clv_fit_params *p, const struct ml_run *run,
+                        struct clv_model *out, struct meros_err *err)
+{
+    if (d->covariates != NULL && d->n_covariates > 0) return err_set(err, MEROS_NOT_IMPLEMENTED, "Covariates cannot be fitted yet.");
+    if (!(p->penalty >= 0) || !isfinite(p->penalty)) return err_set(err, MEROS_UNPROCESSABLE, "The penalty must be 0 or more.");
+    enum meros_code rc = fit_purchases(d, p, run, &out->purchase, err);
+    if (rc == MEROS_OK) rc = fit_spend(d, p, run, &out->spend, err);
+    return rc;
+}
