@@ -83,8 +83,10 @@ Test(dialects, the_key_of_a_body_is_known_to_the_access_line_and_in_no_log)
     expect(send_as("/v1/track", NULL, NULL, track("quiet", "1", text(",\"writeKey\":\"%s\"", key))), 200);
     expect(send_as(text("/mp/collect?measurement_id=G-1&api_secret=%s", key), NULL, NULL, "{\"client_id\":\"c\",\"events\":[{\"name\":\"x\"}]}"), 204);
     const char *line_of = text("request=%s route=ga4Collect", header_of(sent, "X-Request-Id"));
-    expect(call(&(struct call){.method = "GET", .path = text("/v1/projects/%s/settings", key), .key = ""}), 200);
-    instance_await_log(client_instance(), "route=segmentSettings", 10);
+    struct reply *settings = call(&(struct call){.method = "GET", .path = text("/v1/projects/%s/settings", key), .key = ""});
+    expect(settings, 200);
+    instance_await_log(client_instance(), line_of, 60); /* a line is written after its answer has gone */
+    instance_await_log(client_instance(), text("request=%s route=segmentSettings", header_of(settings, "X-Request-Id")), 60);
     log = instance_log(client_instance(), 0);
     cr_assert_null(strstr(log, key), "a key was logged");
     char *line = strstr(log, line_of);
@@ -143,7 +145,7 @@ Test(dialects, one_wrong_message_costs_the_others_nothing_and_can_be_read_about)
     cr_assert_str_eq(text_at(r, "/rejected/1/code"), "unknown_type");
     cr_assert_eq(events_of("mixed"), 2);
     const char *request = header_of(r, "X-Request-Id");
-    for (double until = seconds_now() + 20;; pause_ms(50)) {
+    for (double until = seconds_now() + 60;; pause_ms(50)) {
         bool there = false;
         r = get("/v1/rejections?source=segment&limit=100");
         for (size_t k = 0; k < count_at(r, "/data") && !there; k++)

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "client.h"
+#include "pg.h"
 
 static struct reply *once(const char *path, const char *type, const char *body, const char *idempotency_key, const char *api_key)
 {
@@ -61,16 +62,21 @@ Test(idempotency, an_import_is_replayed_without_being_done)
 
 Test(idempotency, while_the_first_is_under_way_the_second_is_409)
 {
+    struct pg *db = pg_fresh();
+    struct instance s;
+    instance_start(&s, (const char *const[]){text("MEROS_DATABASE_URL=%s", db->url), NULL});
+    client_use(&s);
     const char *head_ = text("POST /v1/imports/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: text/csv\r\nTransfer-Encoding: chunked\r\n"
                              "Idempotency-Key: id6\r\nConnection: close\r\n\r\n27\r\norder_id,customer_id,ordered_at,amount\n\r\n", client_instance()->key);
     const char *tail = "1D\r\nid6-1,id6-a,2026-01-15,10.25\n\r\n0\r\n\r\n";
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)client_instance()->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)s.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     cr_assert(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
     cr_assert_eq(send(fd, head_, strlen(head_), 0), (ssize_t)strlen(head_));
     const char *file = "order_id,customer_id,ordered_at,amount\nid6-1,id6-a,2026-01-15,10.25\n";
     struct reply *r = NULL;
-    pause_ms(1000); /* for the first to have been admitted: nothing outside tells when */
+    for (double until = seconds_now() + 60; pg_int(db, "select count(*) from idempotency") == 0; pause_ms(20))
+        cr_assert_lt(seconds_now(), until, "the first was not admitted");
     r = once("/v1/imports/orders", "text/csv", file, "id6", NULL);
     expect(r, 409);
     cr_assert_not_null(header_of(r, "Retry-After"));
@@ -83,6 +89,8 @@ Test(idempotency, while_the_first_is_under_way_the_second_is_409)
     r = once("/v1/imports/orders", "text/csv", file, "id6", NULL);
     expect(r, 200);
     cr_assert_str_eq(header_of(r, "Idempotency-Replayed"), "true", "the body is the same however it was cut");
+    instance_done(&s);
+    pg_done(db);
 }
 
 Test(idempotency, keys_are_1_to_255_visible_characters)

@@ -358,7 +358,7 @@ struct reply *run_job(const char *json)
 int socket_exchange(int port, const void *bytes, size_t n, char *answer, size_t cap)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct timeval patience = {.tv_sec = 20};
+    struct timeval patience = {.tv_sec = EXCHANGE_PATIENCE_S};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), status = 0;
     size_t length = 0;
     if (fd < 0) return 0;
@@ -382,7 +382,7 @@ const char *raw_exchange(const void *bytes, size_t n, double seconds)
     for (ssize_t sent; n > 0 && (sent = send(fd, p, n, MSG_NOSIGNAL)) > 0; n -= (size_t)sent) p += sent;
     for (ssize_t got = 1; got > 0;) {
         struct pollfd wait = {.fd = fd, .events = POLLIN};
-        if (poll(&wait, 1, (int)(seconds * 1000)) <= 0) break;
+        if (poll(&wait, 1, seconds == SILENT ? 300 : in.len == 0 ? 60000 : (int)(seconds * 1000)) <= 0) break;
         char *to = buf_reserve(&in, 65536);
         got = to == NULL ? 0 : recv(fd, to, 65536, 0);
         if (got > 0) in.len += (size_t)got;

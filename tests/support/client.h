@@ -97,11 +97,14 @@ struct reply *await_job(const char *id, double seconds);
 /* POST /v1/jobs and await_job; must succeed. */
 struct reply *run_job(const char *json);
 
-/* Bytes over a socket of our own, for what curl would not send. Reads until the server closes or `seconds` of silence.
- * Returns the answer, kept until the test ends. */
+/* Bytes over a socket of our own, for what curl would not send. Reads until the server closes or `seconds` of silence after
+ * the first bytes of an answer, which may take a minute; SILENT for who wants none: nothing is waited for. Returns the
+ * answer, kept until the test ends. */
+enum { SILENT = 0 };
 const char *raw_exchange(const void *bytes, size_t n, double seconds);
 /* The same for threads, which may not use what belongs to the test: one request that asks for the connection to be
- * closed; the status, or 0 where no whole answer came. */
+ * closed; the status, or 0 where no whole answer came within EXCHANGE_PATIENCE_S. */
+enum { EXCHANGE_PATIENCE_S = 60 };
 int socket_exchange(int port, const void *bytes, size_t n, char *answer, size_t cap);
 
 /* What was visited, over all processes; for tests/http/main.c. */

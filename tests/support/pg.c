@@ -126,7 +126,7 @@ static const char *make_server(const char *dir, const char *bin, const struct cl
                            NULL};
 #undef A
     pid_t pid = run_program(u, start, log_fd, false);
-    for (int i = 0; i < 4000; i++) {
+    for (int i = 0; i < 24000; i++) { /* two minutes */
         if (strcmp(pid_read(data).status, "ready") == 0) return apply_migrations(dir);
         if (waitpid(pid, NULL, WNOHANG) == pid) break;
         pause_ms(5);
