@@ -14,7 +14,7 @@ struct cdnow {
     double x[CDNOW_MAX], t_x[CDNOW_MAX], t[CDNOW_MAX]; /* of the calibration */
     double mean_value[CDNOW_MAX], value_days[CDNOW_MAX]; /* of repeat purchase days */
     double later_days[CDNOW_MAX], later_value[CDNOW_MAX]; /* purchase days and value of the hold-out */
-    double later_weeks[CDNOW_MAX][40];                   /* by week of the hold-out */
+    double daily[CDNOW_CALIBRATION_DAYS + CDNOW_HOLDOUT_DAYS + 1]; /* repeat purchase days of everybody, from 1997-01-01 */
     double first_value[CDNOW_MAX];
 };
 
@@ -54,7 +54,6 @@ static inline bool cdnow_load(struct cdnow *c)
         if (day > CDNOW_CALIBRATION_DAYS) {
             c->later_days[i] += fresh;
             c->later_value[i] += dollars;
-            c->later_weeks[i][(day - CDNOW_CALIBRATION_DAYS - 1) / 7] += fresh;
         } else if (day > first) {
             c->x[i] += fresh;
             c->t_x[i] = day - first;
@@ -62,6 +61,7 @@ static inline bool cdnow_load(struct cdnow *c)
         } else {
             c->first_value[i] += dollars;
         }
+        c->daily[day] += fresh && day > first;
         last_day = day;
         before = id;
     }

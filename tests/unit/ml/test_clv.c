@@ -6,6 +6,7 @@
 
 #include "cdnow.h"
 #include "meros/ml/clv.h"
+#include "meros/ml/clv_eval.h"
 #include "meros/ml/rng.h"
 #include "meros/ml/special.h"
 
@@ -51,4 +52,110 @@ Test(clv, fits_on_the_transactions_agree_with_the_published_ones)
     struct clv_answer a;
     clv_score(&m, &q, &h, &a);
     near(a.clv, 38.433, .05);
+}
+
+/* --- hold-out of CDNOW */
+
+static struct clv_holdout hold_out(const struct cdnow *c, enum clv_kind kind)
+{
+    const struct clv_model m = fit_cdnow(c, kind, CLV_WEEK);
+    const struct clv_holdout_data h = {{.n = c->n, .x = c->x, .t_x = c->t_x, .t = c->t, .mean_value = c->mean_value, .value_days = c->value_days},
+                                       CDNOW_HOLDOUT_DAYS, c->later_days, c->later_value, 0.9};
+    struct clv_holdout out;
+    cr_assert_eq(clv_evaluate(&m, &h, NULL, &out, &err), MEROS_OK, "%s", err.detail);
+    return out;
+}
+
+static void by_class(const struct clv_holdout *o, const double actual[8], const double expected[8])
+{
+    for (int k = 0; k < CLV_CLASSES; k++) {
+        near(o->by_frequency[k].actual, actual[k], 5.1e-4);
+        near(o->by_frequency[k].expected, expected[k], 5.1e-4);
+    }
+}
+
+static const double held_out[8] = {.237, .697, 1.393, 1.560, 2.532, 2.947, 3.862, 6.359};
+
+Test(holdout, bgnbd_errs_as_published)
+{
+    static struct cdnow c;
+    with_cdnow(&c);
+    const struct clv_holdout o = hold_out(&c, CLV_BGNBD);
+    near(o.actual_orders, 1882, 0);
+    near(o.expected_orders, 1653.4, .051);
+    near(o.mae, .7855, 5.1e-5);
+    near(o.rmse, 1.6080, 5.1e-5);
+    near(o.naive_mae, 1.0237, 5.1e-5);
+    by_class(&o, held_out, (double[]){.225, .523, 1.044, 1.520, 2.164, 2.654, 3.504, 6.157});
+}
+
+Test(holdout, paretonbd_errs_as_published)
+{
+    static struct cdnow c;
+    with_cdnow(&c);
+    const struct clv_holdout o = hold_out(&c, CLV_PARETONBD);
+    near(o.expected_orders, 1665.5, .051);
+    near(o.mae, .7545, 5.1e-5);
+    near(o.rmse, 1.6028, 5.1e-5);
+    by_class(&o, held_out, (double[]){.138, .599, 1.196, 1.714, 2.398, 2.907, 3.819, 6.403});
+}
+
+Test(holdout, intervals_cover_about_as_many_customers_as_they_say)
+{
+    static struct cdnow c;
+    with_cdnow(&c);
+    for (enum clv_kind k = 0; k < CLV_KINDS; k++) {
+        const struct clv_holdout o = hold_out(&c, k);
+        cr_expect(o.coverage > 0.87 && o.coverage < 0.96, "%s: %g", clv_kind_name(k), o.coverage);
+        cr_expect(o.value_mae < o.naive_value_mae);
+    }
+}
+
+Test(holdout, tracking_adds_up_to_what_was_bought_and_what_a_population_is_expected_to_buy)
+{
+    static struct cdnow c;
+    with_cdnow(&c);
+    const struct clv_model m = fit_cdnow(&c, CLV_BGNBD, CLV_WEEK);
+    const struct clv_data d = {.n = c.n, .x = c.x, .t_x = c.t_x, .t = c.t};
+    enum { DAYS = CDNOW_CALIBRATION_DAYS + CDNOW_HOLDOUT_DAYS + 1 };
+    struct clv_tracking_step steps[DAYS];
+    const size_t n = clv_tracking_steps(DAYS);
+    cr_assert_eq(n, 78);
+    cr_assert_eq(clv_tracking(&m.purchase, &d, c.daily, DAYS, NULL, steps, &err), MEROS_OK);
+    double expected = 0;
+    for (size_t i = 0; i < c.n; i++) {
+        struct clv_answer a;
+        clv_score(&m, &(struct clv_question){c.t[i] + CDNOW_HOLDOUT_DAYS, 0, 0}, &(struct clv_history){0}, &a);
+        expected += a.expected_orders;
+    }
+    near(steps[n - 1].day, DAYS - 1, 0);
+    near(steps[n - 1].observed, 2457 + 1882, 0);
+    near(steps[n - 1].expected, expected, 1e-6 * expected);
+    for (size_t k = 1; k < n; k++) {
+        cr_expect(steps[k].expected > steps[k - 1].expected && steps[k].observed >= steps[k - 1].observed);
+        cr_expect_eq(steps[k].holdout, steps[k].day > CDNOW_CALIBRATION_DAYS);
+    }
+    near(steps[38].expected, steps[38].observed, 0.1 * steps[38].observed); /* the day after the calibration */
+}
+
+static struct clv_candidate candidate(enum clv_kind kind, double ll, bool converged, double rmse)
+{
+    return (struct clv_candidate){kind, {.log_likelihood = ll, .converged = converged}, 4, rmse};
+}
+
+Test(choice, goes_by_convergence_then_error_then_likelihood)
+{
+    char reason[CLV_REASON_MAX];
+    const struct clv_candidate error[] = {candidate(CLV_BGNBD, -100, true, 1.7), candidate(CLV_PARETONBD, -110, true, 1.5)};
+    const struct clv_candidate alike[] = {candidate(CLV_BGNBD, -100, true, 1.608), candidate(CLV_PARETONBD, -99, true, 1.603)};
+    const struct clv_candidate none[] = {candidate(CLV_BGNBD, -100, true, NAN), candidate(CLV_MBGNBD, -90, false, NAN), candidate(CLV_PARETONBD, -101, true, NAN)};
+    cr_expect_eq(clv_choose(error, 2, reason), 1);
+    cr_expect_not_null(strstr(reason, "Pareto/NBD was chosen"), "%s", reason);
+    cr_expect_eq(clv_choose(alike, 2, reason), 1);
+    cr_expect_not_null(strstr(reason, "likelihood"), "%s", reason);
+    cr_expect_eq(clv_choose(none, 3, reason), 0);
+    cr_expect_not_null(strstr(reason, "there was no hold-out"), "%s", reason);
+    cr_expect_eq(clv_choose(none + 1, 2, reason), 1);
+    cr_expect_not_null(strstr(reason, "did not"), "%s", reason);
+    cr_expect_eq(clv_choose(none, 1, reason), 0);
 }
