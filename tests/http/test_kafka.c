@@ -241,8 +241,7 @@ Test(kafka, segment_changes_arrive_on_their_topic_once_and_in_order, .timeout = 
         json_free(v);
         mock_message_free(&got[i]);
     }
-    cr_assert_eq(mock_read(&k, "changes", 4, got, (size_t)news + 1, 1), (size_t)news, "each once");
-    for (long long i = 0; i < news; i++) mock_message_free(&got[i]);
+    cr_assert_eq(mock_count(&k, "changes", 4), news, "each once");
     cr_assert_eq(metric_of(&a, "meros_kafka_changes_produced_total"), (double)news);
     instance_done(&a);
     end();

@@ -402,7 +402,7 @@ static enum meros_code submit(struct answer *a, int k, struct meros_err *err)
 
 static void await(struct answer *a, int code)
 {
-    for (int i = 0; i < 3000 && a->code < 0; i++) nanosleep(&(struct timespec){0, 10000000}, NULL);
+    for (int i = 0; i < 6000 && a->code < 0; i++) nanosleep(&(struct timespec){0, 10000000}, NULL);
     cr_assert_eq(a->code, code);
 }
 
@@ -425,7 +425,7 @@ Test(ingest, while_an_import_holds_the_lock_events_wait_up_to_a_bound_and_not_fo
     for (int i = 0; i <= 10; i++) await(&a[i], MEROS_UNAVAILABLE); /* while the statement is still stuck */
     cr_assert_eq(store_commit(c, &s.err), MEROS_OK);
     enum meros_code rc = MEROS_UNAVAILABLE;
-    for (int i = 0; i < 1000 && (rc = submit(&a[11], 11, &s.err)) != MEROS_OK; i++) nanosleep(&(struct timespec){0, 10000000}, NULL);
+    for (int i = 0; i < 6000 && (rc = submit(&a[11], 11, &s.err)) != MEROS_OK; i++) nanosleep(&(struct timespec){0, 10000000}, NULL);
     cr_assert_eq(rc, MEROS_OK);
     await(&a[11], MEROS_OK);
     expect_statistics_right(s.db);
@@ -441,7 +441,7 @@ Test(ingest, a_connection_that_breaks_is_replaced_and_the_batch_tried_again)
             pg_run(s.db, "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()");
         struct ingest_result result;
         enum meros_code rc = MEROS_UNAVAILABLE;
-        for (int k = 0; k < 200 && (rc = try_land(&s.svc, &x, 1, &result, &s.err)) == MEROS_UNAVAILABLE; k++)
+        for (int k = 0; k < 3000 && (rc = try_land(&s.svc, &x, 1, &result, &s.err)) == MEROS_UNAVAILABLE; k++)
             nanosleep(&(struct timespec){0, 20000000}, NULL);
         cr_assert_eq(rc, MEROS_OK, "%s", s.err.detail);
     }

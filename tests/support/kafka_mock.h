@@ -6,6 +6,7 @@
  *   mock_topic(&k, "events", 4);                  // 4 partitions
  *   mock_produce(&k, "events", 0, "key", "{…}");  // by partition; mock_flush() waits until all have arrived
  *   mock_read(&k, "out", 1, &got, 10);            // reads a topic from its beginning, without a group
+ *   mock_count(&k, "out", 1);                     // how many there are in all
  *   mock_stop(&k); */
 #ifndef TESTS_KAFKA_MOCK_H
 #define TESTS_KAFKA_MOCK_H
@@ -166,6 +167,17 @@ static inline size_t mock_read(struct mock *k, const char *topic, int partitions
     rd_kafka_topic_partition_list_destroy(list);
     rd_kafka_consumer_close(rk);
     rd_kafka_destroy(rk);
+    return n;
+}
+
+static inline int64_t mock_count(struct mock *k, const char *topic, int partitions)
+{
+    int64_t n = 0, first, end;
+    for (int i = 0; i < partitions; i++) {
+        rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(k->rk, topic, i, &first, &end, 30000);
+        cr_assert_eq(code, RD_KAFKA_RESP_ERR_NO_ERROR, "%s", rd_kafka_err2str(code));
+        n += end - first;
+    }
     return n;
 }
 

@@ -252,7 +252,7 @@ static struct pg *make(const char *template)
     snprintf(db->name, sizeof db->name, "test_%d_%d", (int)getpid(), ++count);
     admin("create database %s template %s", db->name, template);
     server_url(dir, db->name, db->url, sizeof db->url);
-    if (store_open(&(struct store_config){.url = db->url}, &db->pool, &err) != MEROS_OK)
+    if (store_open(&(struct store_config){.url = db->url, .acquire_timeout_ms = 30000}, &db->pool, &err) != MEROS_OK)
         die("%s", err.detail);
     return db;
 }
