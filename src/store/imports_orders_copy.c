@@ -48,7 +48,7 @@ static bool sum_group(const struct order_batch *b, const struct order_group *g, 
         if (r->amount.unscaled > 0) s->gross += millionths(r->amount);
         else s->returned -= millionths(r->amount);
     }
-    s->purchase = quantities ? s->lines > 0 : s->gross > s->returned;
+    s->purchase = quantities ? s->lines > 0 : s->gross > s->returned || s->returned == 0;
     return s->units < fits && s->gross < fits && s->returned < fits;
 }
 

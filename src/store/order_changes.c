@@ -19,7 +19,7 @@
     "new as ("                                                                                               \
     "  select r.owner_no as customer_no, r.order_no, r.order_id, s.* from ref r cross join lateral ("        \
     "    select min(l.ordered_at) as ordered_at, "                                                           \
-    "           case when count(l.quantity) > 0 then coalesce(max(l.quantity), 0) > 0 else sum(l.amount) > 0 end as purchase, " \
+    "           " IS_PURCHASE " as purchase, "                                                             \
     "           count(*) filter (where l.quantity > 0) as lines, "                                           \
     "           coalesce(sum(l.quantity) filter (where l.quantity > 0), 0) as units, sum(l.amount) as revenue, " \
     "           coalesce(sum(l.amount) filter (where l.amount > 0), 0) as gross_revenue, "                   \
@@ -76,11 +76,20 @@
     "  first_any_at = least(s.first_any_at, excluded.first_any_at), "                                        \
     "  last_any_at = greatest(s.last_any_at, excluded.last_any_at)"
 
-/* After orders went: customers without any lose their row; those of whom the first or last went have their times read
+/* What the rows of `changes` make of the days of customers. */
+#define DAY_OF(at) "(" at " at time zone 'UTC')::date"
+#define DAYS(changes)                                                                                        \
+    "select customer_no, " DAY_OF("ordered_at") " as day, sum(orders)::bigint as purchases, sum(returns)::bigint as returns, " \
+    "  sum(revenue) as net from " changes " group by 1, 2 "                                                  \
+    "having (sum(orders), sum(returns), sum(revenue)) is distinct from (0::bigint, 0::bigint, 0::numeric)"
+
+/* After orders went: days and customers without any lose their row; those of whom the first or last went have their times read
  * anew. A statement of its own, after the one that locked the rows of these customers: only so does it see what other
  * transactions that changed them have committed. went: (customer_no, purchase, ordered_at). */
 #define FORGET(went)                                                                                         \
     "with went as (select customer_no, purchase, ordered_at from " went "), "                                \
+    "empty as (delete from customer_days d using (select distinct customer_no, " DAY_OF("ordered_at") " as day from went) w " \
+    "          where d.customer_no = w.customer_no and d.day = w.day and d.purchases + d.returns = 0), "       \
     "none as (delete from customer_stats s using (select distinct customer_no from went) w "                 \
     "         where s.customer_no = w.customer_no and s.orders + s.returns = 0), "                           \
     "ends as materialized ("                                                                                 \
@@ -120,7 +129,11 @@ static const struct sql CHANGE = {"order_changes_change",
     "bought as (" /* a pair that was not there has by now what was added; one that is gone has nothing */
     "  select customer_no, count(*) filter (where k.lines = p.lines) - count(*) filter (where k.lines = 0) as products "
     "  from kept k join pair p using (customer_no, product_no) group by customer_no), "
-    "added as (" ADDED("change") ") "
+    "added as (" ADDED("change") "), "
+    "dated as ("
+    "  insert into customer_days as d (customer_no, day, purchases, returns, net) " DAYS("change") " order by 1, 2 "
+    "  on conflict (customer_no, day) do update set purchases = d.purchases + excluded.purchases, "
+    "    returns = d.returns + excluded.returns, net = d.net + excluded.net) "
     "select customer_no, orders <> 0, ordered_at from change where went "
     "union all (select null::bigint, null::boolean, null::timestamptz from kept where lines = 0 limit 1)", SQL_ROWS};
 static const struct sql FORGET_SOME = {"order_changes_forget",
@@ -225,13 +238,21 @@ static const struct sql JOIN_STATS = {"order_stats_join",
     "  first_any_at = least(s.first_any_at, excluded.first_any_at), "
     "  last_any_at = greatest(s.last_any_at, excluded.last_any_at)", SQL_NOTHING};
 
+static const struct sql JOIN_DAYS = {"order_stats_join_days",
+    "with moved as (delete from customer_days where customer_no = $1 returning *) "
+    "insert into customer_days as d (customer_no, day, purchases, returns, net) "
+    "select $2, day, purchases, returns, net from moved order by day "
+    "on conflict (customer_no, day) do update set purchases = d.purchases + excluded.purchases, "
+    "  returns = d.returns + excluded.returns, net = d.net + excluded.net", SQL_NOTHING};
+
 enum meros_code order_stats_join(struct store_conn *c, int64_t from, int64_t into, struct meros_err *err)
 {
     struct rows r;
     TRY(sql_exec(c, &JOIN_PAIRS, &r, err, P_INT(from), P_INT(into)));
     int64_t both = rows_int(&r, 0, 0); /* products that both had bought count once */
     rows_done(&r);
-    return sql_exec(c, &JOIN_STATS, NULL, err, P_INT(from), P_INT(into), P_INT(both));
+    TRY(sql_exec(c, &JOIN_STATS, NULL, err, P_INT(from), P_INT(into), P_INT(both)));
+    return sql_exec(c, &JOIN_DAYS, NULL, err, P_INT(from), P_INT(into));
 }
 
 /* --- the million */
@@ -274,6 +295,15 @@ static const struct sql APPLY = {"bulk_changes_apply",
     "  select customer_no, count(*) filter (where had is null) - count(*) filter (where had + lines = 0) as products "
     "  from pair group by customer_no) "
     ADDED("order_changes"), SQL_NOTHING};
+static const struct sql APPLY_DAYS = {"bulk_changes_apply_days",
+    "with today as materialized ("
+    "  select c.customer_no, c.day, c.purchases, c.returns, c.net, d.customer_no is not null as known "
+    "  from (" DAYS("order_changes") ") c left join customer_days d using (customer_no, day)), "
+    "made as ("
+    "  insert into customer_days (customer_no, day, purchases, returns, net) "
+    "  select customer_no, day, purchases, returns, net from today where not known order by customer_no, day) "
+    "update customer_days d set purchases = d.purchases + c.purchases, returns = d.returns + c.returns, net = d.net + c.net "
+    "from today c where c.known and d.customer_no = c.customer_no and d.day = c.day", SQL_NOTHING};
 static const struct sql FORGET_ALL = {"bulk_changes_forget",
     FORGET("(select customer_no, orders <> 0 as purchase, ordered_at from order_changes where went) w"), SQL_NOTHING};
 
@@ -300,5 +330,6 @@ enum meros_code bulk_changes_apply(struct store_conn *c, struct meros_err *err)
 {
     TRY(sql_exec0(c, &ANALYZE_CHANGES, NULL, err));
     TRY(sql_exec0(c, &APPLY, NULL, err));
+    TRY(sql_exec0(c, &APPLY_DAYS, NULL, err));
     return sql_exec0(c, &FORGET_ALL, NULL, err);
 }

@@ -1,7 +1,7 @@
 /* What a transaction changes about orders, added to and taken from the statistics of their customers.
  *
- * Whatever writes order_lines goes through here, and through nothing else do `orders`, customer_stats and
- * customer_products change (erasure deletes them whole). An order's row is made anew from the order's own lines; a
+ * Whatever writes order_lines goes through here, and through nothing else do `orders`, customer_stats, customer_products
+ * and customer_days change (erasure deletes them whole). An order's row is made anew from the order's own lines; a
  * customer's statistics are not: they move by the difference between the order's old row and its new one. Counts and
  * sums are exact (numeric), so taking away what was once added leaves nothing behind. The number of distinct products is
  * kept by the pairs in customer_products that appear and vanish. Only a first or last time cannot be taken away: where
@@ -13,12 +13,12 @@
  *   struct order_changes x;
  *   order_changes_begin(c, arena, refs, n, &x)     // one query: what is bought in these orders now
  *   … write order_lines of these orders however you like: insert, update, delete, also under another customer_no …
- *   order_changes_end(c, &x)                       // orders, customer_products, customer_stats; one statement, rarely three
+ *   order_changes_end(c, &x)                       // orders, customer_products, customer_stats, customer_days; one statement, rarely three
  *
  *   - Isolation is read committed. The caller holds each order's row in order_ids locked (insert … on conflict do update,
  *     or for update; in the order of order_id) since before it read what the new lines are made of: so nobody else
  *     changes the same order meanwhile. Statistics of a customer may be changed by many transactions at once; their rows
- *     are locked in the order of their keys, customer_products before customer_stats, until the commit.
+ *     are locked in the order of their keys, customer_products before customer_stats before customer_days, until the commit.
  *   - An order may stand in refs once. Between begin and end its lines must all get to be under owner_no (which may be
  *     set as late as that). An order that has no line left loses its row in orders; order_ids is the caller's.
  *   - refs and the arena must live until end. A few thousand orders at a time at most. After a failure: roll back.
@@ -31,6 +31,11 @@
 
 #include "meros/base/arena.h"
 #include "store_priv.h"
+
+/* Whether the lines l of an order are a purchase (else a return): something was bought; or, where no quantities are told, it
+ * was worth something, or nothing and nothing came back. src/store/imports_orders_copy.c says the same in C. */
+#define IS_PURCHASE                                                                                          \
+    "case when count(l.quantity) > 0 then coalesce(max(l.quantity), 0) > 0 else sum(l.amount) > 0 or min(l.amount) >= 0 end"
 
 struct order_ref {
     int64_t order_no;
@@ -53,8 +58,8 @@ enum meros_code order_changes_begin(struct store_conn *c, struct arena *arena, c
                                     struct order_changes *x, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code order_changes_end(struct store_conn *c, struct order_changes *x, struct meros_err *err) MEROS_MUSTCHECK;
 
-/* Everything that customer `from` has bought belongs to customer `into` from now on: customer_stats and
- * customer_products of the two become one, in two statements. orders, order_lines and order_ids are the caller's to
+/* Everything that customer `from` has bought belongs to customer `into` from now on: customer_stats,
+ * customer_products and customer_days of the two become one. orders, order_lines and order_ids are the caller's to
  * move, in the same transaction; customer_event_stats too. The caller keeps others from adding to `from` meanwhile. */
 enum meros_code order_stats_join(struct store_conn *c, int64_t from, int64_t into, struct meros_err *err) MEROS_MUSTCHECK;
 

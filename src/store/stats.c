@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include "imports_priv.h"
 #include "meros/base/crypto.h"
+#include "order_changes_priv.h"
 
 /* --- the half-life */
 static const struct sql GET_HALF_LIFE = {"stats_get_half_life",
@@ -192,7 +193,7 @@ static const struct sql SET_MOMENT = {"stats_set_moment",
 /* An order's sums over its lines l, as src/store/imports_orders.c keeps them. */
 #define ORDER_SUMS                                                                                           \
     "min(l.ordered_at) as ordered_at, "                                                                      \
-    "case when count(l.quantity) > 0 then coalesce(max(l.quantity), 0) > 0 else sum(l.amount) > 0 end as purchase, " \
+    IS_PURCHASE " as purchase, "                                                                             \
     "count(*) filter (where l.quantity > 0) as lines, "                                                      \
     "coalesce(sum(l.quantity) filter (where l.quantity > 0), 0) as units, sum(l.amount) as revenue, "        \
     "coalesce(sum(l.amount) filter (where l.amount > 0), 0) as gross_revenue, "                              \

@@ -11,7 +11,7 @@
     "select customer_no, order_no, min(ordered_at) as at, sum(amount) as net, sum(greatest(amount, 0)) as gross, " \
     "  sum(-least(amount, 0)) as back, sum(greatest(coalesce(quantity, 0), 0)) as units, "                   \
     "  count(*) filter (where quantity > 0) as n, case when count(quantity) > 0 then bool_or(coalesce(quantity > 0, false)) " \
-    "  else sum(amount) > 0 end as bought from order_lines group by 1, 2"
+    "  else sum(amount) > 0 or bool_and(amount = 0) end as bought from order_lines group by 1, 2"
 #define ODD_ORDERS                                                                                           \
     "select o.order_no, l.order_no from orders o full join (" ORDERS_FROM_LINES ") l using (customer_no, order_no) " \
     "where (o.ordered_at, o.revenue, o.gross_revenue, o.returned_amount, o.units, o.lines, o.purchase) "     \
@@ -31,6 +31,12 @@
     "  select customer_no, product_no, count(*) as n from order_lines where quantity > 0 and product_no is not null group by 1, 2) l " \
     "using (customer_no, product_no) where p.lines is distinct from l.n"
 
+#define ODD_DAYS                                                                                             \
+    "select d, l from customer_days d full join ("                                                           \
+    "  select customer_no, date_trunc('day', at at time zone 'UTC')::date as day, count(nullif(bought, false)) as purchases, " \
+    "    count(nullif(bought, true)) as returns, sum(net) as net from (" ORDERS_FROM_LINES ") o group by 1, 2) l " \
+    "using (customer_no, day) where (d.purchases, d.returns, d.net) is distinct from (l.purchases, l.returns, l.net)"
+
 #define EXPECT_NONE(db, query)                                                                               \
     do {                                                                                                     \
         char *odd_ = pg_table(db, query);                                                                    \
@@ -43,6 +49,7 @@ static __attribute__((unused)) void check_order_side(struct pg *db)
     EXPECT_NONE(db, ODD_ORDERS);
     EXPECT_NONE(db, ODD_STATS);
     EXPECT_NONE(db, ODD_PAIRS);
+    EXPECT_NONE(db, ODD_DAYS);
 }
 
 #endif
