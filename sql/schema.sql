@@ -99,6 +99,14 @@ ALTER TABLE public.changed_customers ALTER COLUMN change_no ADD GENERATED ALWAYS
     CACHE 1
 );
 
+CREATE TABLE public.customer_days (
+    customer_no bigint NOT NULL,
+    day date NOT NULL,
+    purchases bigint NOT NULL,
+    returns bigint NOT NULL,
+    net numeric NOT NULL
+);
+
 CREATE TABLE public.customer_event_stats (
     customer_no bigint NOT NULL,
     kind smallint NOT NULL,
@@ -517,6 +525,9 @@ ALTER TABLE ONLY public.change_names
 
 ALTER TABLE ONLY public.changed_customers
     ADD CONSTRAINT changed_customers_pkey PRIMARY KEY (bulk, change_no);
+
+ALTER TABLE ONLY public.customer_days
+    ADD CONSTRAINT customer_days_pkey PRIMARY KEY (customer_no, day);
 
 ALTER TABLE ONLY public.customer_event_stats
     ADD CONSTRAINT customer_event_stats_pkey PRIMARY KEY (customer_no, kind);

@@ -17,7 +17,12 @@ struct fold {
 
 static void close_purchase(struct fold *f)
 {
-    if (!f->open || f->h.last == f->h.first) return;
+    if (!f->open) return;
+    if (f->value > 0) {
+        f->h.all_valued++;
+        f->h.all_value += f->value;
+    }
+    if (f->h.last == f->h.first) return;
     if (f->value > 0) {
         f->h.valued++;
         f->sum += f->value;

@@ -36,6 +36,13 @@ void snapshot_add(struct snapshot *s, const struct snapshot_model *m)
     s->slots[at] = *m;
 }
 
+void snapshot_add_clv(struct snapshot *s, const struct snapshot_clv *m)
+{
+    assert(s->clv == NULL);
+    s->clv_slot = *m;
+    s->clv = &s->clv_slot;
+}
+
 void snapshot_release(const struct snapshot *s)
 {
     if (s == NULL) return;
@@ -43,6 +50,7 @@ void snapshot_release(const struct snapshot *s)
     struct snapshot *mine = (struct snapshot *)(uintptr_t)s;
     if (atomic_fetch_sub_explicit(&mine->refs, 1, memory_order_acq_rel) != 1) return;
     for (size_t i = 0; i < mine->n_models; i++) segment_model_free(mine->slots[i].model);
+    trained_clv_free(mine->clv_slot.model);
     free(mine->slots);
     free(mine);
 }

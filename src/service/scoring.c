@@ -266,8 +266,14 @@ static enum meros_code load_model(struct store_conn *c, struct loaded *l, struct
     struct buf bytes;
     buf_init(&bytes, ARTIFACT_MAX + 1);
     enum meros_code rc = store_model_artifact(c, l->model_no, &bytes, err);
-    if (rc == MEROS_OK) rc = artifact_decode(bytes.data, bytes.len, &l->model, err);
+    struct model m = {0};
+    if (rc == MEROS_OK) rc = artifact_decode(bytes.data, bytes.len, &m, err);
     buf_done(&bytes);
+    if (rc == MEROS_OK && m.kind != MODEL_SEGMENTS) {
+        model_done(&m);
+        rc = err_set(err, MEROS_INTERNAL, "The artifact of a segmentation is of another kind.");
+    }
+    if (rc == MEROS_OK) l->model = m.segments;
     return rc;
 }
 

@@ -15,6 +15,7 @@
 #include "meros/base/thread.h"
 #include "meros/codec/json.h"
 #include "meros/model/artifact.h"
+#include "meros/service/clv.h"
 #include "meros/service/listener.h"
 #include "meros/store/models.h"
 #include "meros/store/segments.h"
@@ -72,8 +73,13 @@ static struct metric_family batches = {.name = "meros_customer_reads_per_query",
 
 /* --- models */
 
+struct active_model {
+    int64_t model_no;
+    int version;
+    char id[MODEL_ID_CAP];
+};
 struct collected {
-    struct snapshot_model *rows;
+    struct active_model *rows;
     size_t n;
 };
 
@@ -82,12 +88,28 @@ static enum meros_code collect(void *arg, const struct model_row *m, struct mero
     struct collected *all = arg;
     (void)err;
     if (all->n == MODELS_MAX) return MEROS_OK;
-    struct snapshot_model *s = &all->rows[all->n];
-    s->model_no = m->model_no;
-    s->version = (int)m->version;
-    (void)str_copy(s->id, sizeof s->id, m->id);
+    struct active_model *a = &all->rows[all->n];
+    a->model_no = m->model_no;
+    a->version = (int)m->version;
+    (void)str_copy(a->id, sizeof a->id, m->id);
     all->n++;
     return MEROS_OK;
+}
+
+/* Takes over *m, or lets go of what no answer needs. */
+static void place(struct snapshot *s, const struct active_model *a, struct model *m)
+{
+    if (m->kind == MODEL_SEGMENTS) {
+        struct snapshot_model slot = {.model = m->segments, .version = a->version, .model_no = a->model_no};
+        memcpy(slot.id, a->id, sizeof slot.id);
+        snapshot_add(s, &slot);
+    } else if (!m->clv->contract && s->clv == NULL) {
+        struct snapshot_clv slot = {.model = m->clv, .version = a->version, .model_no = a->model_no};
+        memcpy(slot.id, a->id, sizeof slot.id);
+        snapshot_add_clv(s, &slot);
+    } else {
+        model_done(m);
+    }
 }
 
 static enum meros_code load(struct store_conn *c, struct snapshot **out, struct meros_err *err)
@@ -97,16 +119,16 @@ static enum meros_code load(struct store_conn *c, struct snapshot **out, struct 
     struct buf bytes;
     buf_init(&bytes, ARTIFACT_MAX + 1);
     enum meros_code rc = all.rows == NULL ? err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory.") : MEROS_OK;
-    if (rc == MEROS_OK) rc = store_model_list(c, STR("segments"), 1, 0, MODELS_MAX, collect, &all, err);
+    if (rc == MEROS_OK) rc = store_model_list(c, STR_NONE, 1, 0, MODELS_MAX, collect, &all, err);
     if (rc == MEROS_OK && (s = snapshot_new(all.n)) == NULL) rc = err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory.");
     for (size_t i = 0; i < all.n && rc == MEROS_OK; i++) {
-        struct snapshot_model *slot = &all.rows[i];
+        struct model m = {0};
         struct meros_err why = MEROS_ERR_INIT;
         buf_clear(&bytes);
-        rc = store_model_artifact(c, slot->model_no, &bytes, err);
+        rc = store_model_artifact(c, all.rows[i].model_no, &bytes, err);
         if (rc != MEROS_OK) break;
-        if (artifact_decode(bytes.data, bytes.len, &slot->model, &why) == MEROS_OK) snapshot_add(s, slot);
-        else log_error("model.unusable", KV("model", slot->id), KV("detail", why.detail));
+        if (artifact_decode(bytes.data, bytes.len, &m, &why) == MEROS_OK) place(s, &all.rows[i], &m);
+        else log_error("model.unusable", KV("model", all.rows[i].id), KV("detail", why.detail));
     }
     buf_done(&bytes);
     free(all.rows);
@@ -216,10 +238,23 @@ static void remember(void *arg, int64_t customer_no, struct str segmentation, st
 struct fetched {
     const struct snapshot *models;
     struct customer_state *states;
+    struct customer_purchases *purchases; /* empty while no model needs them */
     struct stored *memberships;
     int64_t now;
     bool attributes; /* a model needs them parsed */
 };
+
+/* The days on which they bought. nos: scratch of n. */
+static enum meros_code fetch_purchases(struct reader *r, size_t n, int64_t *nos, struct fetched *out, struct meros_err *err)
+{
+    for (size_t i = 0; i < n; i++) nos[i] = out->states[i].known ? out->states[i].stats.customer_no : 0; /* nobody's */
+    enum meros_code rc = store_days_of(r->conn, nos, n, &r->arena, out->purchases, err);
+    for (size_t i = 0; i < n && rc == MEROS_OK; i++) {
+        if (r->batch.ats[i] == TIME_NONE || r->batch.ats[i] > out->now || nos[i] == 0) continue;
+        rc = store_days_at(r->conn, nos[i], day_of_time(r->batch.ats[i]), &r->arena, &out->purchases[i], err);
+    }
+    return rc;
+}
 
 static enum meros_code fetch(struct reader *r, size_t n, struct fetched *out, struct meros_err *err)
 {
@@ -243,8 +278,9 @@ static enum meros_code fetch(struct reader *r, size_t n, struct fetched *out, st
     }
     out->states = arena_array(&r->arena, n, sizeof *out->states);
     out->memberships = arena_zalloc(&r->arena, sizeof *out->memberships);
+    out->purchases = arena_zalloc(&r->arena, n * sizeof *out->purchases);
     int64_t *nos = arena_array(&r->arena, n, sizeof *nos);
-    if (out->states == NULL || out->memberships == NULL || nos == NULL)
+    if (out->states == NULL || out->purchases == NULL || out->memberships == NULL || nos == NULL)
         return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while reading customers.");
     out->memberships->arena = &r->arena;
     rc = store_stats_live(r->conn, r->batch.views, n, &r->arena, out->states, err);
@@ -252,6 +288,7 @@ static enum meros_code fetch(struct reader *r, size_t n, struct fetched *out, st
         if (r->batch.ats[i] == TIME_NONE || r->batch.ats[i] > out->now || !out->states[i].known) continue;
         rc = store_stats_at(r->conn, r->batch.ats[i], r->serving->svc->settings.activity_half_life_days, &out->states[i], err);
     }
+    if (rc == MEROS_OK && out->models->clv != NULL) rc = fetch_purchases(r, n, nos, out, err);
     if (rc != MEROS_OK || out->models->n_models == 0) return rc;
     size_t known = 0;
     for (size_t i = 0; i < n; i++) {
@@ -272,6 +309,8 @@ static enum meros_code answer(struct reader *r, const struct fetched *f, size_t 
     if (!s->known)
         return err_set(err, MEROS_NOT_FOUND,
                        "There is no customer with this id; one comes into being with PUT /v1/customers/{id}, an import or an event.");
+    const struct clv_ask *clv = r->batch.asks[i]->clv;
+    if (clv != NULL && f->models->clv == NULL) return clv_no_model(err);
     struct json *attributes = NULL;
     if (f->attributes && s->attributes.n > 2) {
         enum meros_code rc = json_parse_stored(s->attributes.p, s->attributes.n, &attributes, err);
@@ -279,13 +318,18 @@ static enum meros_code answer(struct reader *r, const struct fetched *f, size_t 
     }
     const struct stored_membership *stored = f->memberships->slots[slot_of(f->memberships, s->stats.customer_no)].first;
     struct customer_state open = *s;
-    bool ok = true;
-    open.email = unseal_text(r->serving->svc, &r->arena, s->email, &ok);
-    open.name = unseal_text(r->serving->svc, &r->arena, s->name, &ok);
-    open.phone = unseal_text(r->serving->svc, &r->arena, s->phone, &ok);
-    if (!ok) log_warn("customer.sealed", KV_I("customer_no", s->stats.customer_no), KV("advice", "sealed with another pii_key"));
-    serving_write_customer(json, &open, attributes, f->models, stored, r->batch.ats[i], f->now,
-                           r->serving->svc->settings.activity_half_life_days);
+    const struct serving_view view = {&open, attributes, &f->purchases[i], f->models, stored, r->batch.ats[i], f->now,
+                                      r->serving->svc->settings.activity_half_life_days};
+    if (clv != NULL) {
+        serving_write_clv(json, &view, clv);
+    } else {
+        bool ok = true;
+        open.email = unseal_text(r->serving->svc, &r->arena, s->email, &ok);
+        open.name = unseal_text(r->serving->svc, &r->arena, s->name, &ok);
+        open.phone = unseal_text(r->serving->svc, &r->arena, s->phone, &ok);
+        if (!ok) log_warn("customer.sealed", KV_I("customer_no", s->stats.customer_no), KV("advice", "sealed with another pii_key"));
+        serving_write_customer(json, &view);
+    }
     json_free(attributes);
     return json->failed ? err_set(err, MEROS_OUT_OF_MEMORY, "The answer is too large.") : MEROS_OK;
 }
@@ -302,6 +346,7 @@ static void run_batch(struct reader *r, size_t n)
     struct meros_err err = MEROS_ERR_INIT, one = MEROS_ERR_INIT; /* one: of a single answer */
     struct fetched f = {.models = acquire(v), .now = clock_now()};
     for (size_t i = 0; i < f.models->n_models; i++) f.attributes |= segment_model_needs_attributes(f.models->models[i].model);
+    f.attributes |= f.models->clv != NULL && trained_clv_needs_attributes(f.models->clv->model);
     enum meros_code rc = fetch(r, n, &f, &err);
     if (rc == MEROS_TIMEOUT) rc = err_set(&err, MEROS_UNAVAILABLE, "%s", silent);
 

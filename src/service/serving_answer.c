@@ -1,6 +1,7 @@
 #include <math.h>
 
 #include "meros/codec/json.h"
+#include "meros/service/clv_population.h"
 #include "serving_priv.h"
 
 /* Rounded to what a float knows: seven digits. */
@@ -94,11 +95,35 @@ static void write_segment(struct jsonw *w, const struct snapshot_model *m, const
     jsonw_end_object(w);
 }
 
-void serving_write_customer(struct buf *out, const struct customer_state *state, const struct json *attributes,
-                            const struct snapshot *models, const struct stored_membership *memberships, int64_t at,
-                            int64_t now, double half_life_days)
+/* The members of what the customer will be worth. */
+static void write_value(struct jsonw *w, const struct serving_view *v, const struct clv_ask *ask, bool full)
 {
-    const int64_t moment = at == TIME_NONE ? now : at;
+    const struct trained_clv *m = v->models->clv->model;
+    const struct customer_purchases *p = v->purchases;
+    const struct purchase_history history = purchase_history_of(p->days, p->n, trained_clv_day(m, p->days, p->n, v->at, v->now));
+    double covariates[CLV_COVARIATES_MAX];
+    trained_clv_covariates(m, v->attributes, covariates);
+    int64_t moment = v->at != TIME_NONE ? v->at : v->now;
+    if (v->at == TIME_NONE && m->as_of != TIME_NONE)
+        moment = history.end > day_of_time(m->as_of) ? (int64_t)history.end * TIME_DAY : m->as_of;
+    clv_write(w, v->models->clv, ask, &history, covariates, moment, full);
+}
+
+void serving_write_clv(struct buf *out, const struct serving_view *v, const struct clv_ask *ask)
+{
+    struct jsonw w;
+    jsonw_init(&w, out);
+    jsonw_begin_object(&w);
+    jsonw_kstr(&w, "customer_id", v->state->customer_id);
+    write_value(&w, v, ask, true);
+    jsonw_end_object(&w);
+}
+
+void serving_write_customer(struct buf *out, const struct serving_view *v)
+{
+    static const struct clv_ask usual = {CLV_HORIZON_DAYS, CLV_DISCOUNT_RATE, 0, false};
+    const struct customer_state *state = v->state;
+    const int64_t moment = v->at == TIME_NONE ? v->now : v->at;
     struct jsonw w;
     jsonw_init(&w, out);
     jsonw_begin_object(&w);
@@ -110,14 +135,21 @@ void serving_write_customer(struct buf *out, const struct customer_state *state,
     jsonw_kraw(&w, "attributes", state->attributes);
     jsonw_kraw(&w, "consent", state->consent);
     jsonw_key(&w, "stats");
-    write_stats(&w, &state->stats, moment, half_life_days);
+    write_stats(&w, &state->stats, moment, v->half_life_days);
     jsonw_key(&w, "segments");
     jsonw_begin_object(&w);
-    for (size_t i = 0; i < models->n_models; i++)
-        write_segment(&w, &models->models[i], &state->stats, attributes, memberships, at, now);
+    for (size_t i = 0; i < v->models->n_models; i++)
+        write_segment(&w, &v->models->models[i], &state->stats, v->attributes, v->memberships, v->at, v->now);
     jsonw_end_object(&w);
-    jsonw_knull(&w, "clv"); /* null and empty until models of these kinds are trained */
-    jsonw_key(&w, "scores");
+    jsonw_key(&w, "clv");
+    if (v->models->clv == NULL) {
+        jsonw_null(&w);
+    } else {
+        jsonw_begin_object(&w);
+        write_value(&w, v, &usual, false);
+        jsonw_end_object(&w);
+    }
+    jsonw_key(&w, "scores"); /* empty until models of these kinds are trained */
     jsonw_begin_object(&w);
     jsonw_end_object(&w);
     jsonw_key(&w, "audiences");

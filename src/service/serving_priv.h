@@ -7,6 +7,7 @@
 #include "meros/codec/json.h"
 #include "meros/model/snapshot.h"
 #include "meros/service/serving.h"
+#include "meros/store/days.h"
 #include "meros/store/stats.h"
 
 struct stored_membership { /* what the memberships table says of one customer */
@@ -15,10 +16,20 @@ struct stored_membership { /* what the memberships table says of one customer */
     struct stored_membership *next;
 };
 
-/* The answer to GET /v1/customers/{id}, one JSON object. at: as asked (TIME_NONE: now). attributes: parsed, or NULL where
- * no model needs them. */
-void serving_write_customer(struct buf *out, const struct customer_state *state, const struct json *attributes,
-                            const struct snapshot *models, const struct stored_membership *memberships, int64_t at,
-                            int64_t now, double half_life_days);
+/* What is known of one customer, and when and with what it is looked at. */
+struct serving_view {
+    const struct customer_state *state;
+    const struct json *attributes; /* parsed, or NULL where no model needs them */
+    const struct customer_purchases *purchases;
+    const struct snapshot *models;
+    const struct stored_membership *memberships;
+    int64_t at, now; /* at: as asked (TIME_NONE: now) */
+    double half_life_days;
+};
+
+/* The answer to GET /v1/customers/{id}, one JSON object. */
+void serving_write_customer(struct buf *out, const struct serving_view *v);
+/* That to GET /v1/customers/{id}/clv. A model must be there. */
+void serving_write_clv(struct buf *out, const struct serving_view *v, const struct clv_ask *ask);
 
 #endif

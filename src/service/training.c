@@ -469,7 +469,7 @@ static enum meros_code insert_model(struct training *t, struct meros_err *err)
     jsonw_init(&w, &t->params_json);
     segment_params_write(&t->params, &w);
     t->model->trained_at = clock_now();
-    enum meros_code rc = artifact_encode(t->model, &t->artifact, err);
+    enum meros_code rc = artifact_encode(&(struct model){MODEL_SEGMENTS, {t->model}}, &t->artifact, err);
     if (rc != MEROS_OK) return rc;
     if (t->metrics_json.failed || t->features_json.failed || t->params_json.failed)
         return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while writing down the model.");

@@ -30,38 +30,71 @@ static void serve(const struct segment_model *m)
     json_free(attributes);
 }
 
-static void decode(const char *p, size_t n)
+static void value(const struct trained_clv *m)
 {
-    struct segment_model *m = NULL;
-    struct meros_err err = MEROS_ERR_INIT;
-    if (artifact_decode(p, n, &m, &err) != MEROS_OK) {
-        check(m == NULL && err.code == MEROS_UNPROCESSABLE);
+    static const char text[] = "{\"age\":1e300,\"country\":\"GB\",\"x\":\"y\"}";
+    struct json *attributes = NULL;
+    double covariates[CLV_COVARIATES_MAX];
+    if (m->contract) {
+        check(sbg_survival(&m->sbg, 3) <= 1);
         return;
     }
-    serve(m);
+    check(json_parse(text, sizeof text - 1, &attributes, NULL) == MEROS_OK);
+    trained_clv_covariates(m, attributes, covariates);
+    json_free(attributes);
+    const struct purchase_day days[] = {{10, 1, 5}, {40, 2, 1e12}, {45, 0, -3}};
+    const struct purchase_history h = purchase_history_of(days, 3, trained_clv_day(m, days, 3, TIME_NONE, 100 * TIME_DAY));
+    const struct clv_history asked = trained_clv_history(&h, covariates);
+    struct clv_answer a;
+    clv_score(&m->model, &(struct clv_question){365, 0.1, 0}, &asked, &a);
+    check(a.p_alive >= 0 && a.p_alive <= 1);
+}
+
+static void decode(const char *p, size_t n)
+{
+    struct model m = {0};
+    struct meros_err err = MEROS_ERR_INIT;
+    if (artifact_decode(p, n, &m, &err) != MEROS_OK) {
+        check(m.segments == NULL && err.code == MEROS_UNPROCESSABLE);
+        return;
+    }
+    if (m.kind == MODEL_SEGMENTS) serve(m.segments);
+    else value(m.clv);
     struct buf again;
     buf_init(&again, ARTIFACT_MAX);
-    check(artifact_encode(m, &again, &err) == MEROS_OK);
+    check(artifact_encode(&m, &again, &err) == MEROS_OK);
     /* A text that is written twice is the same text. Column levels that mean nothing are not compared. */
-    struct segment_model *back = NULL;
+    struct model back = {0};
     check(artifact_decode(again.data, again.len, &back, &err) == MEROS_OK);
-    check(back->n_segments == m->n_segments && back->prep.n_columns == m->prep.n_columns);
-    segment_model_free(back);
+    check(back.kind == m.kind);
+    if (m.kind == MODEL_SEGMENTS)
+        check(back.segments->n_segments == m.segments->n_segments && back.segments->prep.n_columns == m.segments->prep.n_columns);
+    else
+        check(back.clv->contract == m.clv->contract && back.clv->rows == m.clv->rows);
+    model_done(&back);
     buf_done(&again);
-    segment_model_free(m);
+    model_done(&m);
+}
+
+/* With the frame of a kind put right. */
+static void decode_as(const char *magic, const uint8_t *data, size_t size)
+{
+    char *sealed = malloc(size);
+    check(sealed != NULL);
+    memcpy(sealed, data, size);
+    memcpy(sealed, magic, 8);
+    memcpy(sealed + 8, "\1\0\0\0", 4);
+    for (int i = 0; i < 8; i++) sealed[12 + i] = (char)(unsigned char)((uint64_t)size >> (8 * i));
+    crypto_sha256(sealed, size - SHA256_BYTES, (unsigned char *)sealed + size - SHA256_BYTES);
+    decode(sealed, size);
+    free(sealed);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     decode((const char *)data, size);
     if (size < 20 + SHA256_BYTES) return 0;
-    char *sealed = malloc(size);
-    check(sealed != NULL);
-    memcpy(sealed, data, size);
-    memcpy(sealed, "MEROSSEG\1\0\0\0", 12);
-    for (int i = 0; i < 8; i++) sealed[12 + i] = (char)(unsigned char)((uint64_t)size >> (8 * i));
-    crypto_sha256(sealed, size - SHA256_BYTES, (unsigned char *)sealed + size - SHA256_BYTES);
-    decode(sealed, size);
-    free(sealed);
+    decode_as("MEROSSEG", data, size);
+    decode_as("MEROSCLV", data, size);
     return 0;
 }

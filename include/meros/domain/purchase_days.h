@@ -34,6 +34,8 @@ struct purchase_history {
     int32_t valued;         /* repeat purchases of a value above nought */
     int32_t excluded;       /* the others: x = valued + excluded */
     double mean_value;      /* of the valued; 0 where there are none */
+    int32_t all_valued;     /* purchases above nought with the first one, and what they come to together */
+    double all_value;
 };
 
 /* days ascend, each once; those after `end` are not looked at. */

@@ -1,13 +1,13 @@
 /* The active models as one immutable set, shared by the threads that answer with it.
  *
- * A snapshot is built by one thread (snapshot_new, snapshot_add), published, and from then on only read. Readers acquire
+ * A snapshot is built by one thread (snapshot_new, snapshot_add, snapshot_add_clv), published, and from then on only read. Readers acquire
  * the published one (loading and retaining in one step under the holder's lock), use it as long as they like, and
  * release it; the last release frees it. Publishing never waits for readers. */
 #ifndef MEROS_MODEL_SNAPSHOT_H
 #define MEROS_MODEL_SNAPSHOT_H
 
 #include <stddef.h>
-#include "meros/model/segment_model.h"
+#include "meros/model/model.h"
 
 struct snapshot_model {
     struct segment_model *model; /* owned */
@@ -15,18 +15,27 @@ struct snapshot_model {
     int version;
     int64_t model_no;
 };
+struct snapshot_clv {
+    struct trained_clv *model; /* owned */
+    char id[MODEL_ID_CAP];
+    int version;
+    int64_t model_no;
+};
 struct snapshot {
-    const struct snapshot_model *models; /* by name */
+    const struct snapshot_model *models; /* of segmentations, by name */
     size_t n_models;
+    const struct snapshot_clv *clv;      /* what lifetime values are answered from (TRAINED_CLV_NAME); NULL: none is active */
     /* private */
     struct snapshot_model *slots;
     size_t cap;
+    struct snapshot_clv clv_slot;
     _Atomic long refs;
 };
 
 struct snapshot *snapshot_new(size_t cap); /* NULL: out of memory. One reference: the maker's */
 /* Takes over m->model. At most `cap` times. */
 void snapshot_add(struct snapshot *s, const struct snapshot_model *m);
+void snapshot_add_clv(struct snapshot *s, const struct snapshot_clv *m); /* likewise; at most once */
 void snapshot_release(const struct snapshot *s); /* NULL is fine */
 const struct snapshot_model *snapshot_find(const struct snapshot *s, struct str name); /* NULL if there is none */
 

@@ -19,6 +19,7 @@
 #include "meros/service/service.h"
 
 struct snapshot; /* model/snapshot.h */
+struct clv_ask;  /* service/clv.h */
 
 enum { SERVING_BATCH = 256, SERVING_QUEUE_MAX = 8192, SERVING_PATIENCE_MS = 5000 };
 
@@ -41,11 +42,12 @@ void serving_publish_end(struct service *svc, struct snapshot *s, bool committed
 /* The present set; snapshot_release() it. */
 const struct snapshot *serving_snapshot(struct service *svc);
 
-/* One question. The asker's memory; it must live, with customer_id, until done() is called: exactly once, by the reader
+/* One question. The asker's memory; it must live, with customer_id and clv, until done() is called: exactly once, by the reader
  * or the watch thread. On MEROS_OK json holds the answer and may be taken over. done() must not block. */
 struct serving_ask {
     struct str customer_id;
     int64_t at; /* the moment to judge at; TIME_NONE: the present */
+    const struct clv_ask *clv; /* only what the customer will be worth (NOT_FOUND without a model); NULL: all that is known */
     void (*done)(struct serving_ask *ask, enum meros_code rc, struct buf *json, const struct meros_err *err);
     void *arg;
     /* private */

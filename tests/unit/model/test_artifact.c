@@ -5,12 +5,12 @@
 #include "meros/model/artifact.h"
 #include "models.h"
 
-static struct buf encoded(const struct segment_model *m)
+static struct buf encoded(struct segment_model *m)
 {
     struct buf b;
     struct meros_err err = MEROS_ERR_INIT;
     buf_init(&b, ARTIFACT_MAX);
-    cr_assert_eq(artifact_encode(m, &b, &err), MEROS_OK, "%s", err.detail);
+    cr_assert_eq(artifact_encode(&(struct model){MODEL_SEGMENTS, {m}}, &b, &err), MEROS_OK, "%s", err.detail);
     return b;
 }
 
@@ -25,10 +25,13 @@ Test(artifact, a_model_comes_back_the_same_and_encodes_to_the_same_bytes)
 {
     struct segment_model *models[] = {test_kmeans_model(4), test_rfm_model()};
     for (size_t i = 0; i < 2; i++) {
-        struct segment_model *m = models[i], *back = NULL;
+        struct segment_model *m = models[i];
+        struct model read = {0};
         struct meros_err err = MEROS_ERR_INIT;
         struct buf b = encoded(m);
-        cr_assert_eq(artifact_decode(b.data, b.len, &back, &err), MEROS_OK, "%s", err.detail);
+        cr_assert_eq(artifact_decode(b.data, b.len, &read, &err), MEROS_OK, "%s", err.detail);
+        cr_assert_eq(read.kind, MODEL_SEGMENTS);
+        struct segment_model *back = read.segments;
         struct buf again = encoded(back);
         cr_assert_eq(again.len, b.len);
         cr_assert_arr_eq(again.data, b.data, b.len);
@@ -38,27 +41,29 @@ Test(artifact, a_model_comes_back_the_same_and_encodes_to_the_same_bytes)
         buf_done(&b);
         buf_done(&again);
         segment_model_free(m);
-        segment_model_free(back);
+        model_done(&read);
     }
 }
 
 Test(artifact, any_changed_byte_is_refused)
 {
-    struct segment_model *m = test_kmeans_model(2), *back = NULL;
+    struct segment_model *m = test_kmeans_model(2);
+    struct model back = {0};
     struct buf b = encoded(m);
     for (size_t i = 0; i < b.len; i++) {
         b.data[i] ^= 0x20;
         cr_assert_eq(artifact_decode(b.data, b.len, &back, NULL), MEROS_UNPROCESSABLE, "byte %zu", i);
         b.data[i] ^= 0x20;
     }
-    cr_assert_null(back);
+    cr_assert_null(back.segments);
     buf_done(&b);
     segment_model_free(m);
 }
 
 Test(artifact, any_shorter_or_longer_text_is_refused)
 {
-    struct segment_model *m = test_rfm_model(), *back = NULL;
+    struct segment_model *m = test_rfm_model();
+    struct model back = {0};
     struct buf b = encoded(m);
     for (size_t n = 0; n < b.len; n++) cr_assert_eq(artifact_decode(b.data, n, &back, NULL), MEROS_UNPROCESSABLE, "%zu", n);
     buf_char(&b, 'x');
@@ -92,7 +97,7 @@ Test(artifact, content_is_checked_behind_a_right_checksum)
     bad[7].what = "where no customer can be";
     bad[7].m->centres[0] = 1e12;
     for (size_t i = 0; i < n; i++) {
-        struct segment_model *back = NULL;
+        struct model back = {0};
         struct meros_err err = MEROS_ERR_INIT;
         struct buf b = encoded(bad[i].m);
         cr_assert_eq(artifact_decode(b.data, b.len, &back, &err), MEROS_UNPROCESSABLE, "%s", bad[i].what);
@@ -108,7 +113,7 @@ Test(artifact, every_truncation_that_is_resealed_is_refused)
     struct buf b = encoded(m);
     for (size_t n = 60; n < b.len; n++) {
         struct buf cut;
-        struct segment_model *back = NULL;
+        struct model back = {0};
         buf_init(&cut, ARTIFACT_MAX);
         buf_append(&cut, b.data, n);
         reseal(&cut);
