@@ -3,7 +3,7 @@
 
 #include "api_priv.h"
 #include "meros/base/crypto.h"
-#include "meros/service/segments.h"
+#include "meros/service/models.h"
 
 static void write_digest(struct jsonw *w, const char *name, struct str bytes)
 {

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "meros/model/segment_model.h"
-#include "meros/service/scoring.h"
 #include "meros/store/models.h"
 #include "meros/store/segments.h"
 #include "meros/store/store.h"
@@ -200,73 +199,5 @@ enum meros_code segment_members(struct service *svc, struct str name, struct str
         rc = store_members_page(l.c, name, segment_id, after, limit, fn, arg, err);
     buf_done(&l.there.list);
     segments_close_view(svc, l.c);
-    return rc;
-}
-
-/* --- models */
-
-struct giving {
-    model_fn fn;
-    void *arg;
-};
-
-static enum meros_code give_model(void *arg, const struct model_row *m, struct meros_err *err)
-{
-    const struct giving *g = arg;
-    (void)err;
-    g->fn(g->arg, m);
-    return MEROS_OK;
-}
-
-enum meros_code models_get(struct service *svc, struct str id, model_fn fn, void *arg, struct meros_err *err)
-{
-    struct store_conn *c = NULL;
-    struct giving g = {fn, arg};
-    enum meros_code rc = store_acquire(svc->store, &c, err);
-    if (rc == MEROS_OK) rc = store_model_get(c, id, give_model, &g, err);
-    store_release(svc->store, c);
-    return rc;
-}
-
-enum meros_code models_list(struct service *svc, struct str kind, int active, int64_t before, int64_t limit, model_fn fn,
-                            void *arg, struct meros_err *err)
-{
-    struct store_conn *c = NULL;
-    struct giving g = {fn, arg};
-    enum meros_code rc = store_acquire(svc->store, &c, err);
-    if (rc == MEROS_OK) rc = store_model_list(c, kind, active, before, limit, give_model, &g, err);
-    store_release(svc->store, c);
-    return rc;
-}
-
-enum meros_code models_activate(struct service *svc, struct str id, struct meros_err *err)
-{
-    return scoring_activate(svc, id, err);
-}
-
-enum meros_code models_delete(struct service *svc, struct str id, struct meros_err *err)
-{
-    struct store_conn *c = NULL;
-    enum meros_code rc = store_acquire(svc->store, &c, err);
-    if (rc == MEROS_OK) rc = store_model_delete(c, id, err);
-    store_release(svc->store, c);
-    return rc;
-}
-
-static enum meros_code take_no(void *arg, const struct model_row *m, struct meros_err *err)
-{
-    (void)err;
-    *(int64_t *)arg = m->model_no;
-    return MEROS_OK;
-}
-
-enum meros_code models_export(struct service *svc, struct str id, struct buf *out, struct meros_err *err)
-{
-    struct store_conn *c = NULL;
-    int64_t no = 0;
-    enum meros_code rc = segments_open_view(svc, &c, err);
-    if (rc == MEROS_OK) rc = store_model_get(c, id, take_no, &no, err);
-    if (rc == MEROS_OK) rc = store_model_artifact(c, no, out, err);
-    segments_close_view(svc, c);
     return rc;
 }

@@ -9,7 +9,6 @@
 #include "meros/ml/cluster_metrics.h"
 #include "meros/ml/kmeans.h"
 #include "meros/ml/matrix.h"
-#include "meros/model/artifact.h"
 #include "meros/model/describe.h"
 #include "meros/service/scoring.h"
 #include "meros/service/serving.h"
@@ -17,6 +16,7 @@
 #include "meros/store/models.h"
 #include "meros/store/segments.h"
 #include "meros/store/store.h"
+#include "models_priv.h"
 
 struct training {
     struct job_ctx *ctx;
@@ -36,9 +36,8 @@ struct training {
     bool converged;
     struct describe desc;
     int64_t at; /* the moment customers are judged at */
-    struct buf metrics_json, features_json, params_json, artifact;
-    char model_id[MODEL_ID_CAP];
-    int64_t model_no, version;
+    struct buf metrics_json, features_json, params_json;
+    struct stored_model stored;
 };
 
 static enum meros_code step(struct training *t, double fraction, const char *stage, struct meros_err *err)
@@ -469,21 +468,10 @@ static enum meros_code insert_model(struct training *t, struct meros_err *err)
     jsonw_init(&w, &t->params_json);
     segment_params_write(&t->params, &w);
     t->model->trained_at = clock_now();
-    enum meros_code rc = artifact_encode(&(struct model){MODEL_SEGMENTS, {t->model}}, &t->artifact, err);
-    if (rc != MEROS_OK) return rc;
     if (t->metrics_json.failed || t->features_json.failed || t->params_json.failed)
         return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while writing down the model.");
-
-    unsigned char id[8], sum[SHA256_BYTES];
-    char hex[17];
-    crypto_random(id, sizeof id);
-    hex_encode(id, sizeof id, hex);
-    snprintf(t->model_id, sizeof t->model_id, MODEL_ID_PREFIX "%s", hex);
-    crypto_sha256(t->artifact.data, t->artifact.len, sum);
     const struct segment_model *m = t->model;
     const struct model_row row = {
-        .id = str_of(t->model_id),
-        .kind = STR("segments"),
         .name = t->params.name,
         .algorithm = str_of(segment_method_words[m->method]),
         .params = {t->params_json.data, t->params_json.len},
@@ -497,12 +485,10 @@ static enum meros_code insert_model(struct training *t, struct meros_err *err)
         .data_to = m->data_to,
         .rows = (int64_t)m->rows,
         .row_hash = {(const char *)m->row_hash, SHA256_BYTES},
-        .checksum = {(const char *)sum, SHA256_BYTES},
         .build = str_of(m->build),
         .job_id = str_of(t->ctx->id),
-        .artifact = {t->artifact.data, t->artifact.len},
     };
-    return store_model_insert(t->conn, &row, &t->model_no, &t->version, err);
+    return models_store(t->conn, &(struct model){MODEL_SEGMENTS, {t->model}}, &row, &t->stored, err);
 }
 
 static void write_result(struct training *t)
@@ -510,13 +496,7 @@ static void write_result(struct training *t)
     struct jsonw *w = t->ctx->result;
     jsonw_begin_object(w);
     jsonw_key(w, "model");
-    jsonw_begin_object(w);
-    jsonw_kcstr(w, "id", t->model_id);
-    jsonw_kcstr(w, "kind", "segments");
-    jsonw_kstr(w, "name", t->params.name);
-    jsonw_kint(w, "version", t->version);
-    jsonw_kcstr(w, "algorithm", segment_method_words[t->model->method]);
-    jsonw_end_object(w);
+    models_write_ref(w, &t->stored, MODEL_SEGMENTS, t->model->name, segment_method_words[t->model->method]);
     jsonw_kraw(w, "metrics", (struct str){t->metrics_json.data, t->metrics_json.len});
     jsonw_key(w, "segments");
     jsonw_begin_array(w);
@@ -545,8 +525,8 @@ static enum meros_code write_all(struct training *t, struct meros_err *err)
     if (rc == MEROS_OK) rc = insert_model(t, err);
     if (rc == MEROS_OK) rc = step(t, 0.9, "storing", err);
     if (rc == MEROS_OK)
-        rc = scoring_write(t->conn, segmentation_no, t->model_no, t->model, &t->data, t->labels, &t->desc, t->at, NULL, err);
-    if (rc == MEROS_OK) rc = store_model_activate(t->conn, t->model_no, t->model->trained_at, err);
+        rc = scoring_write(t->conn, segmentation_no, t->stored.no, t->model, &t->data, t->labels, &t->desc, t->at, NULL, err);
+    if (rc == MEROS_OK) rc = store_model_activate(t->conn, t->stored.no, t->model->trained_at, err);
     if (rc != MEROS_OK) return rc;
     write_result(t);
     rc = step(t, 0.99, "storing", err);
@@ -570,7 +550,7 @@ static enum meros_code store_it(struct training *t, struct meros_err *err)
         store_rollback(t->conn);
         return rc;
     }
-    log_info("model.trained", KV("model", t->model_id), KV("segmentation", t->model->name), KV_I("version", t->version),
+    log_info("model.trained", KV("model", t->stored.id), KV("segmentation", t->model->name), KV_I("version", t->stored.version),
              KV("algorithm", segment_method_words[t->model->method]), KV_I("customers", t->data.n),
              KV_I("segments", t->model->n_segments));
     return MEROS_OK;
@@ -589,7 +569,6 @@ static void training_done(struct training *t)
     buf_done(&t->metrics_json);
     buf_done(&t->features_json);
     buf_done(&t->params_json);
-    buf_done(&t->artifact);
     free(t);
 }
 
@@ -601,7 +580,6 @@ static enum meros_code run(struct job_ctx *ctx, struct meros_err *err)
     buf_init(&t->metrics_json, 1 << 20);
     buf_init(&t->features_json, 1 << 20);
     buf_init(&t->params_json, 1 << 16);
-    buf_init(&t->artifact, ARTIFACT_MAX);
     enum meros_code rc = segment_params_read(ctx->params, clock_now(), &t->params, err);
     if (rc == MEROS_OK) rc = ml_pool_new(&t->pool, ctx->svc->settings.training_threads, 0, err);
     if (rc == MEROS_OK) rc = extract(t, err);

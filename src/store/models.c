@@ -15,6 +15,8 @@ static const struct sql INSERT = {
     "$11, $12, $13, $14, $15, $16, $17, $18, $19 from models where kind = $2 and name = $3 "
     "returning model_no, version",
     SQL_ROW};
+static const struct sql LOCK = {
+    "model_lock", "select pg_advisory_xact_lock(hashtextextended('model ' || $1 || ' ' || $2, 0))", SQL_ROWS};
 static const struct sql BY_ID = {
     "model_by_id", "select " MODEL_COLUMNS " from models where model_id = $1", SQL_ROW_OR_NONE};
 static const struct sql ACTIVE = {
@@ -90,6 +92,14 @@ enum meros_code store_model_insert(struct store_conn *c, const struct model_row 
     *out_version = rows_int(&r, 0, 1);
     rows_done(&r);
     return MEROS_OK;
+}
+
+enum meros_code store_model_lock(struct store_conn *c, struct str kind, struct str name, struct meros_err *err)
+{
+    struct rows r;
+    enum meros_code rc = sql_exec(c, &LOCK, &r, err, P_TEXT(kind), P_TEXT(name));
+    if (rc == MEROS_OK) rows_done(&r);
+    return rc;
 }
 
 enum meros_code store_model_get(struct store_conn *c, struct str id, model_row_fn fn, void *arg, struct meros_err *err)

@@ -11,6 +11,7 @@
 #include "meros/service/jobs.h"
 #include "meros/service/listener.h"
 #include "meros/service/scoring.h"
+#include "meros/service/models.h"
 #include "meros/service/segments.h"
 #include "meros/service/serving.h"
 #include "meros/service/training.h"

@@ -1,4 +1,4 @@
-/* Looking at segmentations, their segments and members, and at models: reads for the API, each from one consistent view
+/* Looking at segmentations, their segments and members: reads for the API, each from one consistent view
  * of the database. Views given to callbacks live during the call. */
 #ifndef MEROS_SERVICE_SEGMENTS_H
 #define MEROS_SERVICE_SEGMENTS_H
@@ -30,17 +30,5 @@ typedef void (*member_fn)(void *arg, const struct member_row *m);
 /* NOT_FOUND names the segments that there are. */
 enum meros_code segment_members(struct service *svc, struct str name, struct str segment_id, int64_t after, int64_t limit,
                                 member_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
-
-typedef void (*model_fn)(void *arg, const struct model_row *m);
-enum meros_code models_get(struct service *svc, struct str id, model_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
-enum meros_code models_list(struct service *svc, struct str kind, int active, int64_t before, int64_t limit, model_fn fn,
-                            void *arg, struct meros_err *err) MEROS_MUSTCHECK;
-/* Makes it the active one of its segmentation and judges everybody with it; takes as long as that takes. */
-enum meros_code models_activate(struct service *svc, struct str id, struct meros_err *err) MEROS_MUSTCHECK;
-/* CONFLICT while it is active. */
-enum meros_code models_delete(struct service *svc, struct str id, struct meros_err *err) MEROS_MUSTCHECK;
-/* Appends the artifact (at most MODEL_EXPORT_MAX bytes). */
-enum { MODEL_EXPORT_MAX = 16 << 20 };
-enum meros_code models_export(struct service *svc, struct str id, struct buf *out, struct meros_err *err) MEROS_MUSTCHECK;
 
 #endif

@@ -12,8 +12,11 @@
 
 typedef enum meros_code (*model_row_fn)(void *arg, const struct model_row *m, struct meros_err *err);
 
+/* Changes of the models of one kind and name follow one another: until the transaction ends nobody else stores or activates
+ * one. Segmentations have a row of their own for that (store_segmentation_lock), the other kinds this. */
+enum meros_code store_model_lock(struct store_conn *c, struct str kind, struct str name, struct meros_err *err) MEROS_MUSTCHECK;
 /* Version and model_no are given by the database: the next version of (kind, name). Call within a transaction that holds
- * the segmentation's row. */
+ * the segmentation's row or store_model_lock. */
 enum meros_code store_model_insert(struct store_conn *c, const struct model_row *m, int64_t *out_model_no,
                                    int64_t *out_version, struct meros_err *err) MEROS_MUSTCHECK;
 /* NOT_FOUND. */
@@ -27,7 +30,7 @@ enum meros_code store_model_list(struct store_conn *c, struct str kind, int acti
 /* Appends the artifact's bytes. */
 enum meros_code store_model_artifact(struct store_conn *c, int64_t model_no, struct buf *out, struct meros_err *err) MEROS_MUSTCHECK;
 /* Makes it the one active model of its (kind, name) and says so on channel "models". In a transaction that holds the
- * segmentation's row; takes effect at its commit. */
+ * segmentation's row or store_model_lock; takes effect at its commit. */
 enum meros_code store_model_activate(struct store_conn *c, int64_t model_no, int64_t at, struct meros_err *err) MEROS_MUSTCHECK;
 /* NOT_FOUND; CONFLICT while it is active. */
 enum meros_code store_model_delete(struct store_conn *c, struct str id, struct meros_err *err) MEROS_MUSTCHECK;

@@ -1,0 +1,81 @@
+#include "clv_active_priv.h"
+
+#include "meros/base/clock.h"
+#include "meros/base/log.h"
+#include "meros/model/artifact.h"
+#include "meros/service/serving.h"
+#include "meros/store/models.h"
+#include "meros/store/store.h"
+
+enum meros_code clv_make_active(struct service *svc, struct store_conn *c, const char *id, int64_t model_no, int64_t version,
+                                const struct trained_clv *m, struct meros_err *err)
+{
+    (void)svc;
+    enum meros_code rc = store_model_activate(c, model_no, clock_now(), err);
+    if (rc == MEROS_OK)
+        log_info("model.activated", KV("model", id), KV("clv", m->name), KV_I("version", version), KV("algorithm", trained_clv_algorithm(m)));
+    return rc;
+}
+
+struct stored {
+    int64_t model_no, version;
+    char id[MODEL_ID_CAP], name[SEGMENTATION_NAME_MAX + 1];
+    bool active;
+};
+
+static enum meros_code take(void *arg, const struct model_row *m, struct meros_err *err)
+{
+    struct stored *s = arg;
+    (void)err;
+    s->model_no = m->model_no;
+    s->version = m->version;
+    s->active = m->active;
+    (void)str_copy(s->id, sizeof s->id, m->id);
+    (void)str_copy(s->name, sizeof s->name, m->name);
+    return MEROS_OK;
+}
+
+static enum meros_code decode(struct store_conn *c, int64_t model_no, struct model *out, struct meros_err *err)
+{
+    struct buf bytes;
+    buf_init(&bytes, ARTIFACT_MAX + 1);
+    enum meros_code rc = store_model_artifact(c, model_no, &bytes, err);
+    if (rc == MEROS_OK) rc = artifact_decode(bytes.data, bytes.len, out, err);
+    buf_done(&bytes);
+    if (rc != MEROS_OK || out->kind == MODEL_CLV) return rc;
+    model_done(out);
+    return err_set(err, MEROS_INTERNAL, "The artifact of a model of lifetime value is of another kind.");
+}
+
+/* Within a transaction. */
+static enum meros_code activate(struct service *svc, struct store_conn *c, struct str model_id, struct meros_err *err)
+{
+    struct stored s = {0};
+    struct model m = {0};
+    enum meros_code rc = store_model_get(c, model_id, take, &s, err);
+    if (rc == MEROS_OK) rc = store_model_lock(c, STR("clv"), str_of(s.name), err);
+    if (rc == MEROS_OK) rc = store_model_get(c, model_id, take, &s, err); /* as it is now that nobody else changes it */
+    if (rc != MEROS_OK || s.active) return rc; /* activating the active one changes nothing */
+    rc = decode(c, s.model_no, &m, err);
+    if (rc == MEROS_OK) rc = clv_make_active(svc, c, s.id, s.model_no, s.version, m.clv, err);
+    model_done(&m);
+    return rc;
+}
+
+enum meros_code clv_activate(struct service *svc, struct str model_id, struct meros_err *err)
+{
+    struct store_conn *c = NULL;
+    struct snapshot *active = NULL;
+    enum meros_code rc = store_connect(svc->store, &c, err);
+    if (rc == MEROS_OK) rc = store_set_timeout(c, 0, err);
+    if (rc == MEROS_OK) rc = store_begin(c, err);
+    if (rc == MEROS_OK) rc = activate(svc, c, model_id, err);
+    if (rc == MEROS_OK) rc = serving_publish_begin(svc, c, &active, err);
+    if (rc == MEROS_OK) {
+        rc = store_commit(c, err);
+        serving_publish_end(svc, active, rc == MEROS_OK);
+    }
+    if (rc != MEROS_OK && c != NULL) store_rollback(c);
+    store_disconnect(c);
+    return rc;
+}

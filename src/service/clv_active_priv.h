@@ -1,0 +1,18 @@
+/* Which model of lifetime value is the active one: the one place where that changes. */
+#ifndef MEROS_CLV_ACTIVE_PRIV_H
+#define MEROS_CLV_ACTIVE_PRIV_H
+
+#include "meros/base/err.h"
+#include "meros/base/str.h"
+#include "meros/service/service.h"
+
+struct store_conn;
+struct trained_clv;
+
+/* In the caller's transaction, which holds store_model_lock of the model's name: makes it the active one. */
+enum meros_code clv_make_active(struct service *svc, struct store_conn *c, const char *id, int64_t model_no, int64_t version,
+                                const struct trained_clv *m, struct meros_err *err) MEROS_MUSTCHECK;
+/* The same of a stored model, as POST /v1/models/{id}/activate asks for it, published to answers with the commit. */
+enum meros_code clv_activate(struct service *svc, struct str model_id, struct meros_err *err) MEROS_MUSTCHECK;
+
+#endif

@@ -1,0 +1,127 @@
+#include "meros/service/models.h"
+
+#include <stdio.h>
+
+#include "clv_active_priv.h"
+#include "meros/base/crypto.h"
+#include "meros/model/artifact.h"
+#include "meros/service/scoring.h"
+#include "meros/store/models.h"
+#include "meros/store/store.h"
+#include "models_priv.h"
+#include "segments_priv.h"
+
+struct giving {
+    model_fn fn;
+    void *arg;
+};
+
+static enum meros_code give_model(void *arg, const struct model_row *m, struct meros_err *err)
+{
+    const struct giving *g = arg;
+    (void)err;
+    g->fn(g->arg, m);
+    return MEROS_OK;
+}
+
+enum meros_code models_get(struct service *svc, struct str id, model_fn fn, void *arg, struct meros_err *err)
+{
+    struct store_conn *c = NULL;
+    struct giving g = {fn, arg};
+    enum meros_code rc = store_acquire(svc->store, &c, err);
+    if (rc == MEROS_OK) rc = store_model_get(c, id, give_model, &g, err);
+    store_release(svc->store, c);
+    return rc;
+}
+
+enum meros_code models_list(struct service *svc, struct str kind, int active, int64_t before, int64_t limit, model_fn fn,
+                            void *arg, struct meros_err *err)
+{
+    struct store_conn *c = NULL;
+    struct giving g = {fn, arg};
+    enum meros_code rc = store_acquire(svc->store, &c, err);
+    if (rc == MEROS_OK) rc = store_model_list(c, kind, active, before, limit, give_model, &g, err);
+    store_release(svc->store, c);
+    return rc;
+}
+
+struct kind_of {
+    bool segments;
+};
+
+static void take_kind(void *arg, const struct model_row *m)
+{
+    ((struct kind_of *)arg)->segments = str_is(m->kind, model_kind_words[MODEL_SEGMENTS]);
+}
+
+enum meros_code models_activate(struct service *svc, struct str id, struct meros_err *err)
+{
+    struct kind_of kind = {false};
+    enum meros_code rc = models_get(svc, id, take_kind, &kind, err);
+    if (rc != MEROS_OK) return rc;
+    return kind.segments ? scoring_activate(svc, id, err) : clv_activate(svc, id, err);
+}
+
+enum meros_code models_delete(struct service *svc, struct str id, struct meros_err *err)
+{
+    struct store_conn *c = NULL;
+    enum meros_code rc = store_acquire(svc->store, &c, err);
+    if (rc == MEROS_OK) rc = store_model_delete(c, id, err);
+    store_release(svc->store, c);
+    return rc;
+}
+
+static enum meros_code take_no(void *arg, const struct model_row *m, struct meros_err *err)
+{
+    (void)err;
+    *(int64_t *)arg = m->model_no;
+    return MEROS_OK;
+}
+
+enum meros_code models_export(struct service *svc, struct str id, struct buf *out, struct meros_err *err)
+{
+    struct store_conn *c = NULL;
+    int64_t no = 0;
+    enum meros_code rc = segments_open_view(svc, &c, err);
+    if (rc == MEROS_OK) rc = store_model_get(c, id, take_no, &no, err);
+    if (rc == MEROS_OK) rc = store_model_artifact(c, no, out, err);
+    segments_close_view(svc, c);
+    return rc;
+}
+
+/* --- storing */
+
+enum meros_code models_store(struct store_conn *c, const struct model *m, const struct model_row *row, struct stored_model *out,
+                             struct meros_err *err)
+{
+    unsigned char id[8], sum[SHA256_BYTES];
+    char hex[17];
+    struct buf artifact;
+    struct model_row full = *row;
+    buf_init(&artifact, ARTIFACT_MAX);
+    enum meros_code rc = artifact_encode(m, &artifact, err);
+    if (rc == MEROS_OK) {
+        crypto_random(id, sizeof id);
+        hex_encode(id, sizeof id, hex);
+        snprintf(out->id, sizeof out->id, MODEL_ID_PREFIX "%s", hex);
+        crypto_sha256(artifact.data, artifact.len, sum);
+        full.id = str_of(out->id);
+        full.kind = str_of(model_kind_words[m->kind]);
+        full.checksum = (struct str){(const char *)sum, SHA256_BYTES};
+        full.artifact = (struct str){artifact.data, artifact.len};
+        rc = store_model_insert(c, &full, &out->no, &out->version, err);
+    }
+    buf_done(&artifact);
+    return rc;
+}
+
+void models_write_ref(struct jsonw *w, const struct stored_model *m, enum model_kind kind, const char *name, const char *algorithm)
+{
+    jsonw_begin_object(w);
+    jsonw_kcstr(w, "id", m->id);
+    jsonw_kcstr(w, "kind", model_kind_words[kind]);
+    jsonw_kcstr(w, "name", name);
+    jsonw_kint(w, "version", m->version);
+    jsonw_kcstr(w, "algorithm", algorithm);
+    jsonw_end_object(w);
+}
