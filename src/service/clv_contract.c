@@ -54,7 +54,7 @@ static bool read_time(const struct json *attributes, struct str name, int64_t *o
     while (attributes != NULL && json_next(attributes, &at, &key, &v)) {
         if (!str_eq(key, name)) continue;
         const struct str text = str_trim(json_str(v));
-        if (json_is_null(v) || (json_is_str(v) && text.n == 0)) return true;
+        if (json_kind(v) == JSON_KIND_NULL || (json_kind(v) == JSON_KIND_STRING && text.n == 0)) return true;
         return time_parse(text, out);
     }
     return true;

@@ -4,6 +4,7 @@
 
 #include "clv_training_priv.h"
 #include "meros/base/clock.h"
+#include "meros/service/clv.h"
 
 static const char *const value_names[3] = {"p", "q", "gamma"};
 
@@ -15,7 +16,7 @@ static void write_day(struct jsonw *w, const char *name, int32_t day)
     jsonw_kcstr(w, name, text);
 }
 
-static void finite(struct jsonw *w, const char *name, double v)
+static void number(struct jsonw *w, const char *name, double v)
 {
     jsonw_knum(w, name, isfinite(v) ? v : NAN);
 }
@@ -23,9 +24,9 @@ static void finite(struct jsonw *w, const char *name, double v)
 void clv_write_fit(struct jsonw *w, const struct clv_fitted *f)
 {
     jsonw_kbool(w, "converged", f->converged);
-    finite(w, "gradient_norm", f->gradient_norm);
-    finite(w, "decrement", f->decrement);
-    finite(w, "condition", f->condition); /* null: the Hessian is not definite */
+    number(w, "gradient_norm", f->gradient_norm);
+    number(w, "decrement", f->decrement);
+    number(w, "condition", f->condition); /* null: the Hessian is not definite */
     jsonw_kbool(w, "at_bound", f->at_bound);
     jsonw_kint(w, "evaluations", f->evaluations);
     jsonw_kint(w, "iterations", f->iterations);
@@ -36,7 +37,7 @@ static void write_named(struct jsonw *w, const char *name, const double *v, int 
 {
     jsonw_key(w, name);
     jsonw_begin_object(w);
-    for (int i = 0; i < n; i++) finite(w, word(arg, i), v[i]);
+    for (int i = 0; i < n; i++) number(w, word(arg, i), v[i]);
     jsonw_end_object(w);
 }
 
@@ -56,7 +57,7 @@ static void write_purchases(struct jsonw *w, const struct clv_purchase_model *m)
     write_named(w, "parameters", m->parameter, CLV_PARAMETERS, purchase_word, &m->kind);
     write_named(w, "standard_errors", m->standard_error, CLV_PARAMETERS, purchase_word, &m->kind);
     jsonw_kcstr(w, "time_unit", clv_unit_name(m->unit));
-    finite(w, "log_likelihood", m->fit.log_likelihood);
+    number(w, "log_likelihood", m->fit.log_likelihood);
     jsonw_key(w, "diagnostics");
     jsonw_begin_object(w);
     clv_write_fit(w, &m->fit);
@@ -69,7 +70,7 @@ static void write_values(struct jsonw *w, const struct clv_spend_model *m)
     if (m->kind == CLV_SPEND_GAMMA_GAMMA) {
         write_named(w, "value_parameters", m->parameter, 3, value_word, NULL);
         write_named(w, "value_standard_errors", m->standard_error, 3, value_word, NULL);
-        finite(w, "value_log_likelihood", m->fit.log_likelihood);
+        number(w, "value_log_likelihood", m->fit.log_likelihood);
         jsonw_key(w, "value_diagnostics");
         jsonw_begin_object(w);
         clv_write_fit(w, &m->fit);
@@ -79,9 +80,9 @@ static void write_values(struct jsonw *w, const struct clv_spend_model *m)
         jsonw_knull(w, "value_standard_errors");
         jsonw_knull(w, "value_log_likelihood");
     }
-    finite(w, "value_mean", m->kind == CLV_SPEND_NONE ? NAN : m->mean);
+    number(w, "value_mean", m->kind == CLV_SPEND_NONE ? NAN : m->mean);
     jsonw_kint(w, "value_customers", (int64_t)m->buyers);
-    finite(w, "frequency_value_correlation", m->correlation);
+    number(w, "frequency_value_correlation", m->correlation);
 }
 
 static void write_covariates(struct jsonw *w, const struct trained_clv *t)
@@ -100,8 +101,8 @@ static void write_covariates(struct jsonw *w, const struct trained_clv *t)
         for (int e = 0; e < clv_effects(m->kind); e++) {
             jsonw_key(w, clv_effect_name(m->kind, e));
             jsonw_begin_object(w);
-            finite(w, "coefficient", m->coefficient[e][j]);
-            finite(w, "standard_error", m->coefficient_error[e][j]);
+            number(w, "coefficient", m->coefficient[e][j]);
+            number(w, "standard_error", m->coefficient_error[e][j]);
             jsonw_end_object(w);
         }
         jsonw_end_object(w);
@@ -159,19 +160,19 @@ static void write_holdout(struct jsonw *w, const struct clv_training *t)
     write_day(w, "from", t->table.calibration + 1);
     write_day(w, "to", t->table.end);
     jsonw_kint(w, "customers", (int64_t)h->customers);
-    finite(w, "actual_orders", h->actual_orders);
-    finite(w, "expected_orders", h->expected_orders);
-    finite(w, "naive_orders", h->naive_orders);
-    finite(w, "mae", h->mae);
-    finite(w, "rmse", h->rmse);
-    finite(w, "naive_mae", h->naive_mae);
-    finite(w, "naive_rmse", h->naive_rmse);
-    finite(w, "actual_value", h->actual_value);
-    finite(w, "expected_value", h->expected_value);
-    finite(w, "naive_value", h->naive_value);
-    finite(w, "value_mae", h->value_mae);
-    finite(w, "naive_value_mae", h->naive_value_mae);
-    finite(w, "interval_coverage", h->coverage);
+    number(w, "actual_orders", h->actual_orders);
+    number(w, "expected_orders", h->expected_orders);
+    number(w, "naive_orders", h->naive_orders);
+    number(w, "mae", h->mae);
+    number(w, "rmse", h->rmse);
+    number(w, "naive_mae", h->naive_mae);
+    number(w, "naive_rmse", h->naive_rmse);
+    number(w, "actual_value", h->actual_value);
+    number(w, "expected_value", h->expected_value);
+    number(w, "naive_value", h->naive_value);
+    number(w, "value_mae", h->value_mae);
+    number(w, "naive_value_mae", h->naive_value_mae);
+    number(w, "interval_coverage", h->coverage);
     jsonw_knum(w, "interval_level", CLV_LEVEL);
     write_classes(w, h);
     write_tracking(w, t);
@@ -191,11 +192,11 @@ static void write_candidates(struct jsonw *w, const struct clv_training *t)
         jsonw_kcstr(w, "model", clv_kind_name(m->kind));
         jsonw_kbool(w, "chosen", o == t->chosen);
         jsonw_kbool(w, "converged", m->fit.converged);
-        finite(w, "log_likelihood", m->fit.log_likelihood);
-        finite(w, "aic", 2 * (m->n_theta - m->fit.log_likelihood));
-        finite(w, "holdout_mae", o->has_holdout ? o->holdout.mae : NAN);
-        finite(w, "holdout_rmse", o->has_holdout ? o->holdout.rmse : NAN);
-        finite(w, "holdout_expected_orders", o->has_holdout ? o->holdout.expected_orders : NAN);
+        number(w, "log_likelihood", m->fit.log_likelihood);
+        number(w, "aic", 2 * (m->n_theta - m->fit.log_likelihood));
+        number(w, "holdout_mae", o->has_holdout ? o->holdout.mae : NAN);
+        number(w, "holdout_rmse", o->has_holdout ? o->holdout.rmse : NAN);
+        number(w, "holdout_expected_orders", o->has_holdout ? o->holdout.expected_orders : NAN);
         jsonw_end_object(w);
     }
     jsonw_end_array(w);
