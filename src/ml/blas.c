@@ -2,7 +2,9 @@
 
 #include <assert.h>
 #include <cblas.h>
+#include <f77blas.h>
 #include <limits.h>
+#include <string.h>
 
 void ml_start(void)
 {
@@ -18,4 +20,31 @@ void ml_gemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, d
     cblas_dgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
                 transpose_b ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, alpha, a,
                 (blasint)(lda > 0 ? lda : 1), b, (blasint)(ldb > 0 ? ldb : 1), beta, c, (blasint)n);
+}
+
+/* A row-major lower half is what Fortran, column-major, calls the upper one. */
+void ml_gram_add_f32(const float *x, size_t n, size_t d, float *sum)
+{
+    assert(n <= INT_MAX && d <= INT_MAX);
+    if (n == 0 || d == 0) return;
+    cblas_ssyrk(CblasRowMajor, CblasLower, CblasTrans, (blasint)d, (blasint)n, 1, x, (blasint)d, 1, sum, (blasint)d);
+}
+
+void ml_gram_f32(const float *x, size_t n, size_t d, float *out)
+{
+    memset(out, 0, d * d * sizeof *out);
+    ml_gram_add_f32(x, n, d, out);
+    for (size_t i = 0; i < d; i++) {
+        for (size_t j = 0; j < i; j++) out[j * d + i] = out[i * d + j];
+    }
+}
+
+bool ml_solve_spd_f32(float *a, size_t n, size_t stride, float *b)
+{
+    char upper = 'U';
+    blasint order = (blasint)n, leading = (blasint)stride, one = 1, info = 0;
+    assert(n <= INT_MAX && stride <= INT_MAX);
+    BLASFUNC(spotrf)(&upper, &order, a, &leading, &info);
+    if (info == 0) BLASFUNC(spotrs)(&upper, &order, &one, a, &leading, b, &order, &info);
+    return info == 0;
 }

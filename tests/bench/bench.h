@@ -22,9 +22,13 @@ enum npy_as { NPY_F32, NPY_F64 };
 enum meros_code npy_load(const char *path, enum npy_as as, struct npy *out,
                          struct meros_err *err) MEROS_MUSTCHECK;
 void npy_done(struct npy *a);
+/* Writes (rows, cols) of values that lie `stride` apart, as float32 in format 1.0. */
+enum meros_code npy_save(const char *path, const float *values, size_t rows, size_t cols, size_t stride,
+                         struct meros_err *err) MEROS_MUSTCHECK;
 
 struct bench_args {
     const char *x, *y, *init;  /* files, NULL when not given */
+    const char *out;           /* where a task that has an answer of arrays writes it (.npy), NULL: nowhere */
     const char *const *params; /* "name=value", n_params of them; each task says which it knows */
     size_t n_params;
     struct ml_pool *pool;
@@ -49,6 +53,11 @@ struct bench_task {
     const char *name, *usage;
     enum meros_code (*run)(const struct bench_args *a, struct meros_err *err);
 };
-extern const struct bench_task bench_kmeans, bench_cluster_metrics, bench_choose_k;
+extern const struct bench_task bench_kmeans, bench_cluster_metrics, bench_choose_k, bench_als;
+
+/* --x of the tasks about interactions: rows of user, item, weight. Built by user and by item. */
+struct interactions;
+enum meros_code bench_interactions(const struct bench_args *a, struct interactions *by_user,
+                                   struct interactions *by_item, struct meros_err *err) MEROS_MUSTCHECK;
 
 #endif

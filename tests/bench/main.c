@@ -11,12 +11,13 @@
 #include "meros/base/str.h"
 #include "meros/ml/blas.h"
 
-static const struct bench_task *const tasks[] = {&bench_kmeans, &bench_cluster_metrics, &bench_choose_k};
+static const struct bench_task *const tasks[] = {&bench_kmeans, &bench_cluster_metrics, &bench_choose_k,
+                                               &bench_als};
 enum { N_TASKS = sizeof tasks / sizeof tasks[0], PARAMS_MAX = 32 };
 
 static void usage(FILE *to)
 {
-    fputs("build/bench TASK --x x.npy [--y y.npy] [--init c.npy] [--threads N] [--param name=value …]\n\n"
+    fputs("build/bench TASK --x x.npy [--y y.npy] [--init c.npy] [--out o.npy] [--threads N] [--param name=value …]\n\n"
           "Runs one numerical task on your own data and prints one line of JSON:\n"
           "  task, n (rows), seconds (of the fit alone, without reading the file), quality, peak_rss_mb\n\n"
           "Files are numpy's .npy (1.0 or 2.0, C order; float32, float64 or integers).\n"
@@ -105,6 +106,7 @@ static const char **place_for(struct bench_args *a, const char *option)
     if (strcmp(option, "--x") == 0) return &a->x;
     if (strcmp(option, "--y") == 0) return &a->y;
     if (strcmp(option, "--init") == 0) return &a->init;
+    if (strcmp(option, "--out") == 0) return &a->out;
     return NULL;
 }
 

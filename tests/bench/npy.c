@@ -162,3 +162,23 @@ void npy_done(struct npy *a)
     free(a->f64);
     *a = (struct npy){0};
 }
+
+enum meros_code npy_save(const char *path, const float *values, size_t rows, size_t cols, size_t stride,
+                         struct meros_err *err)
+{
+    enum { HEADER = 128 }; /* with the ten bytes before it */
+    char header[HEADER + 1];
+    FILE *f = fopen(path, "wb");
+    if (f == NULL) return err_set(err, MEROS_INVALID, "%s cannot be written", path);
+    memcpy(header, "\x93NUMPY\x01\x00", 8);
+    header[8] = HEADER - 10;
+    header[9] = 0;
+    int len = snprintf(header + 10, HEADER - 10, "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }", rows,
+                       cols);
+    memset(header + 10 + len, ' ', (size_t)(HEADER - 10 - len));
+    header[HEADER - 1] = '\n';
+    bool written = fwrite(header, 1, HEADER, f) == HEADER;
+    for (size_t i = 0; i < rows && written; i++) written = fwrite(values + i * stride, sizeof *values, cols, f) == cols;
+    if (fclose(f) != 0) written = false;
+    return written ? MEROS_OK : err_set(err, MEROS_INVALID, "%s cannot be written", path);
+}

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include "meros/base/err.h"
 
 /* Once, before the first thread that computes: pins BLAS to one thread per caller. */
 void ml_start(void);
@@ -13,5 +14,14 @@ void ml_start(void);
 /* C = alpha * op(A) op(B) + beta * C, row-major, op(A) (m, k), op(B) (k, n), C (m, n), all contiguous. */
 void ml_gemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, double alpha, const double *a,
              const double *b, double beta, double *c);
+
+/* Float32, over contiguous row-major rows of d columns. X is (n, d), a Gram matrix (d, d) and symmetric, both halves
+ * written. */
+void ml_gram_f32(const float *x, size_t n, size_t d, float *out);     /* out = X'X */
+void ml_gram_add_f32(const float *x, size_t n, size_t d, float *sum); /* sum += X'X, the lower half of sum alone */
+
+/* Solves A x = b for a symmetric positive definite A of n rows that lie `stride` apart; b (n) becomes x. Reads the
+ * lower half of A and overwrites it. False when A is not positive definite. */
+bool ml_solve_spd_f32(float *a, size_t n, size_t stride, float *b) MEROS_MUSTCHECK;
 
 #endif

@@ -1,0 +1,420 @@
+#include "meros/ml/als.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "factors_priv.h"
+#include "meros/ml/blas.h"
+#include "meros/ml/matrix.h"
+#include "meros/ml/rng.h"
+
+/* Rows are taken ROWS at a time, whatever the threads. A Gram matrix is the sum of at most GRAM_PARTS, added up in
+ * order. The exact solver gathers PANEL scaled rows for one product. */
+enum { ROWS = 64, GRAM_PARTS = 64, GRAM_ROWS = 1024, PANEL = 256 };
+
+/* One side while the other stands still: users, or items. */
+struct side {
+    const struct interactions *of;
+    float *factors;         /* (of->rows, stride) */
+    const float *opposite;  /* (of->cols, stride) */
+    double mean_mass;
+};
+
+struct fit {
+    const struct als_params *p;
+    size_t stride;
+    struct ml_pool *pool;
+    struct side user, item;
+    size_t longest;
+    float *gram;        /* (stride, stride) of the side that stands still */
+    float *gram_parts;  /* (GRAM_PARTS, stride, stride) */
+    float *extra;       /* (threads, longest) */
+    float *target;      /* (threads, longest) */
+    float *system;      /* (threads, stride, stride) and ... */
+    float *panel;       /* ... (threads, PANEL, stride), of the exact solver */
+    double *loss_parts; /* a part of ROWS users */
+    /* what a parallel_for is about */
+    const struct side *side;
+    const float *gram_of;
+    size_t gram_rows, gram_step;
+};
+
+static size_t stride_of(int factors)
+{
+    return ((size_t)factors + FACTORS_LANES - 1) / FACTORS_LANES * FACTORS_LANES;
+}
+
+enum meros_code als_check_params(const struct als_params *p, struct meros_err *err)
+{
+    if (p->factors < 1 || p->factors > ALS_FACTORS_MAX) {
+        return err_set(err, MEROS_UNPROCESSABLE, "%d factors: it takes 1 to %d", p->factors, ALS_FACTORS_MAX);
+    }
+    if (p->iterations < 1 || p->iterations > 1000) {
+        return err_set(err, MEROS_UNPROCESSABLE, "%d iterations: it takes 1 to 1000", p->iterations);
+    }
+    if (!(p->alpha >= 0 && p->alpha <= 1e9)) return err_set(err, MEROS_UNPROCESSABLE, "alpha %g is not within 0 .. 1e9", p->alpha);
+    if (!(p->lambda > 0 && p->lambda <= 1e9)) {
+        return err_set(err, MEROS_UNPROCESSABLE, "lambda %g is not above 0 and at most 1e9", p->lambda);
+    }
+    if (!(p->nu >= 0 && p->nu <= 1)) return err_set(err, MEROS_UNPROCESSABLE, "nu %g is not within 0 .. 1", p->nu);
+    if (p->solver != ALS_CG && p->solver != ALS_CHOLESKY) return err_set(err, MEROS_UNPROCESSABLE, "there is no such solver");
+    if (p->cg_steps < 1 || p->cg_steps > 100) {
+        return err_set(err, MEROS_UNPROCESSABLE, "%d conjugate gradient steps: it takes 1 to 100", p->cg_steps);
+    }
+    return MEROS_OK;
+}
+
+/* --- confidence --- */
+
+static float extra_of(double alpha, float weight)
+{
+    return (float)(alpha * fabs((double)weight));
+}
+
+static double mass_of(const struct interactions *x, size_t row, double alpha)
+{
+    double sum = 0;
+    for (size_t i = x->start[row]; i < x->start[row + 1]; i++) sum += fabs((double)x->weight[i]);
+    return (double)x->cols + alpha * sum;
+}
+
+static double mean_mass_of(const struct interactions *x, double alpha)
+{
+    double sum = 0;
+    for (size_t i = 0; i < x->n; i++) sum += fabs((double)x->weight[i]);
+    return x->rows == 0 ? 1 : fmax((double)x->cols + alpha * sum / (double)x->rows, 1e-300);
+}
+
+static double ridge_of(double lambda, double nu, double mass, double mean_mass)
+{
+    return nu == 0 ? lambda : lambda * pow(mass / mean_mass, nu);
+}
+
+static void confidence(double alpha, const float *weight, size_t n, float *extra, float *target)
+{
+    for (size_t i = 0; i < n; i++) {
+        extra[i] = extra_of(alpha, weight[i]);
+        target[i] = weight[i] > 0 ? 1 + extra[i] : 0;
+    }
+}
+
+/* --- Gram matrices --- */
+
+static void gram_part(void *arg, size_t part, int worker)
+{
+    (void)worker;
+    struct fit *f = arg;
+    const size_t from = part * f->gram_step, left = f->gram_rows - from;
+    ml_gram_f32(f->gram_of + from * f->stride, left < f->gram_step ? left : f->gram_step, f->stride,
+                f->gram_parts + part * f->stride * f->stride);
+}
+
+static void gram(struct fit *f, const float *factors, size_t rows, float *out)
+{
+    const size_t cells = f->stride * f->stride;
+    f->gram_of = factors;
+    f->gram_rows = rows;
+    f->gram_step = (rows + GRAM_PARTS - 1) / GRAM_PARTS;
+    if (f->gram_step < GRAM_ROWS) f->gram_step = GRAM_ROWS;
+    const size_t parts = (rows + f->gram_step - 1) / f->gram_step;
+    parallel_for(f->pool, parts, gram_part, f);
+    for (size_t c = 0; c < cells; c++) {
+        double sum = 0;
+        for (size_t part = 0; part < parts; part++) sum += (double)f->gram_parts[part * cells + c];
+        out[c] = (float)sum;
+    }
+}
+
+/* --- solving --- */
+
+/* The system of one row by Cholesky: x becomes its solution. */
+static bool solve_exactly(const struct factors_system *s, size_t factors, float *system, float *panel, float *x)
+{
+    const size_t stride = s->stride;
+    memcpy(system, s->gram, stride * stride * sizeof *system);
+    for (size_t f = 0; f < stride; f++) system[f * stride + f] += s->ridge;
+    memset(x, 0, stride * sizeof *x);
+    for (size_t from = 0; from < s->n; from += PANEL) {
+        const size_t n = s->n - from < PANEL ? s->n - from : PANEL;
+        for (size_t i = 0; i < n; i++) {
+            const float *row = s->y + s->item[from + i] * stride;
+            const float root = sqrtf(s->extra[from + i]), target = s->target[from + i];
+            for (size_t f = 0; f < stride; f++) {
+                panel[i * stride + f] = root * row[f];
+                x[f] += target * row[f];
+            }
+        }
+        ml_gram_add_f32(panel, n, stride, system);
+    }
+    return ml_solve_spd_f32(system, factors, stride, x);
+}
+
+static void solve_rows(void *arg, size_t part, int worker)
+{
+    struct fit *f = arg;
+    const struct side *side = f->side;
+    const struct interactions *of = side->of;
+    const struct factors_kernel *kernel = factors_kernel_best();
+    const size_t w = (size_t)worker, end = (part + 1) * ROWS < of->rows ? (part + 1) * ROWS : of->rows;
+    float *extra = f->extra + w * f->longest, *target = f->target + w * f->longest;
+    for (size_t row = part * ROWS; row < end; row++) {
+        const size_t from = of->start[row], n = of->start[row + 1] - from;
+        float *x = side->factors + row * f->stride;
+        if (n == 0) {
+            memset(x, 0, f->stride * sizeof *x);
+            continue;
+        }
+        confidence(f->p->alpha, of->weight + from, n, extra, target);
+        const struct factors_system s = {
+            .gram = f->gram,
+            .ridge = (float)ridge_of(f->p->lambda, f->p->nu, mass_of(of, row, f->p->alpha), side->mean_mass),
+            .y = side->opposite, .stride = f->stride, .item = of->col + from, .extra = extra, .target = target, .n = n};
+        if (f->p->solver == ALS_CG) {
+            kernel->solve(&s, f->p->cg_steps, 1e-14f, x);
+        } else if (!solve_exactly(&s, (size_t)f->p->factors, f->system + w * f->stride * f->stride,
+                                  f->panel + w * PANEL * f->stride, x)) {
+            x[0] = NAN; /* found by the check of the loss; a positive definite system has a factor unless it overflows */
+        }
+    }
+}
+
+static void solve_side(struct fit *f, const struct side *side)
+{
+    gram(f, side->opposite, side->of->cols, f->gram);
+    f->side = side;
+    parallel_for(f->pool, (side->of->rows + ROWS - 1) / ROWS, solve_rows, f);
+}
+
+/* --- the loss --- */
+
+static double norm2(const float *x, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
+    return sum;
+}
+
+static void loss_rows(void *arg, size_t part, int worker)
+{
+    (void)worker;
+    struct fit *f = arg;
+    const struct interactions *of = f->user.of;
+    const struct factors_kernel *kernel = factors_kernel_best();
+    const size_t end = (part + 1) * ROWS < of->rows ? (part + 1) * ROWS : of->rows;
+    double loss = 0;
+    for (size_t row = part * ROWS; row < end; row++) {
+        const float *x = f->user.factors + row * f->stride;
+        for (size_t i = of->start[row]; i < of->start[row + 1]; i++) {
+            float score;
+            kernel->dots(f->item.factors + of->col[i] * f->stride, 1, f->stride, x, &score);
+            const double s = (double)score, miss = (of->weight[i] > 0 ? 1 : 0) - s;
+            loss += (1 + (double)extra_of(f->p->alpha, of->weight[i])) * miss * miss - s * s;
+        }
+        loss += ridge_of(f->p->lambda, f->p->nu, mass_of(of, row, f->p->alpha), f->user.mean_mass) * norm2(x, f->stride);
+    }
+    f->loss_parts[part] = loss;
+}
+
+/* item_gram is Y'Y of the items as they are. */
+static double loss_of(struct fit *f, const float *item_gram)
+{
+    const struct interactions *of = f->item.of;
+    const size_t parts = (f->user.of->rows + ROWS - 1) / ROWS;
+    double loss = 0;
+    parallel_for(f->pool, parts, loss_rows, f);
+    for (size_t part = 0; part < parts; part++) loss += f->loss_parts[part];
+    for (size_t row = 0; row < of->rows; row++) {
+        loss += ridge_of(f->p->lambda, f->p->nu, mass_of(of, row, f->p->alpha), f->item.mean_mass) *
+                norm2(f->item.factors + row * f->stride, f->stride);
+    }
+    gram(f, f->user.factors, f->user.of->rows, f->gram);
+    for (size_t c = 0; c < f->stride * f->stride; c++) loss += (double)f->gram[c] * (double)item_gram[c];
+    return loss;
+}
+
+/* --- the fit --- */
+
+static size_t longest_row(const struct interactions *x)
+{
+    size_t longest = 0;
+    for (size_t row = 0; row < x->rows; row++) {
+        if (interactions_of(x, row) > longest) longest = interactions_of(x, row);
+    }
+    return longest;
+}
+
+static void need_of(const struct als_params *p, const struct interactions *by_user, size_t longest, size_t threads,
+                    struct ml_need *need)
+{
+    const size_t stride = stride_of(p->factors), cells = stride * stride;
+    ml_need_add(need, by_user->rows, stride * sizeof(float));
+    ml_need_add(need, by_user->cols, stride * sizeof(float));
+    ml_need_add(need, GRAM_PARTS + 2, cells * sizeof(float));
+    ml_need_add(need, threads, 2 * longest * sizeof(float));
+    if (p->solver == ALS_CHOLESKY) ml_need_add(need, threads, (cells + PANEL * stride) * sizeof(float));
+    ml_need_add(need, by_user->rows / ROWS + 1, sizeof(double));
+    ml_need_add(need, (size_t)p->iterations, sizeof(double));
+}
+
+static size_t longest_of(const struct interactions *by_user, const struct interactions *by_item)
+{
+    const size_t a = longest_row(by_user), b = longest_row(by_item);
+    return a > b ? a : b;
+}
+
+size_t als_memory(const struct als_params *p, const struct interactions *by_user, const struct interactions *by_item,
+                  struct ml_pool *pool)
+{
+    struct ml_need need = {0};
+    need_of(p, by_user, longest_of(by_user, by_item), (size_t)ml_pool_threads(pool), &need);
+    return need.overflow ? SIZE_MAX : need.bytes;
+}
+
+void als_model_done(struct als_model *m)
+{
+    free(m->user);
+    free(m->item);
+    free(m->gram);
+    free(m->trace);
+    *m = (struct als_model){0};
+}
+
+static void fit_done(struct fit *f)
+{
+    free(f->gram);
+    free(f->gram_parts);
+    free(f->extra);
+    free(f->target);
+    free(f->system);
+    free(f->panel);
+    free(f->loss_parts);
+}
+
+static enum meros_code allocate(struct fit *f, struct als_model *m, struct meros_err *err)
+{
+    const size_t threads = (size_t)ml_pool_threads(f->pool), cells = f->stride * f->stride;
+    const bool exact = f->p->solver == ALS_CHOLESKY;
+    m->user = ml_alloc(m->users, f->stride * sizeof *m->user);
+    m->item = ml_alloc(m->items, f->stride * sizeof *m->item);
+    m->gram = ml_alloc(cells, sizeof *m->gram);
+    if (f->p->trace) m->trace = ml_alloc((size_t)f->p->iterations, sizeof *m->trace);
+    f->gram = ml_alloc(cells, sizeof *f->gram);
+    f->gram_parts = ml_alloc_raw(GRAM_PARTS, cells * sizeof *f->gram_parts);
+    f->extra = ml_alloc_raw(threads, f->longest * sizeof *f->extra);
+    f->target = ml_alloc_raw(threads, f->longest * sizeof *f->target);
+    f->loss_parts = ml_alloc(m->users / ROWS + 1, sizeof *f->loss_parts);
+    if (exact) f->system = ml_alloc_raw(threads, cells * sizeof *f->system);
+    if (exact) f->panel = ml_alloc_raw(threads, PANEL * f->stride * sizeof *f->panel);
+    if (m->user != NULL && m->item != NULL && m->gram != NULL && (!f->p->trace || m->trace != NULL) &&
+        f->gram != NULL && f->gram_parts != NULL && f->extra != NULL && f->target != NULL && f->loss_parts != NULL &&
+        (!exact || (f->system != NULL && f->panel != NULL))) {
+        return MEROS_OK;
+    }
+    return err_set(err, MEROS_OUT_OF_MEMORY, "no memory for the factors of %zu users and %zu items", m->users, m->items);
+}
+
+/* Small random items; users follow from them. */
+static void start(const struct fit *f, const struct als_model *m)
+{
+    struct ml_rng rng;
+    const double scale = 0.1 / sqrt((double)m->factors);
+    ml_rng_seed(&rng, f->p->seed);
+    for (size_t i = 0; i < m->items; i++) {
+        for (size_t k = 0; k < m->factors; k++) m->item[i * m->stride + k] = (float)(scale * ml_rng_normal(&rng));
+    }
+}
+
+static enum meros_code iterate(struct fit *f, struct als_model *m, const struct ml_run *run, struct meros_err *err)
+{
+    for (int it = 0; it < f->p->iterations; it++) {
+        const double done = (double)it / (double)f->p->iterations, half = 0.5 / (double)f->p->iterations;
+        enum meros_code code = ml_run_check(run, done, "users' factors", err);
+        if (code != MEROS_OK) return code;
+        solve_side(f, &f->user);
+        code = ml_run_check(run, done + half, "items' factors", err);
+        if (code != MEROS_OK) return code;
+        solve_side(f, &f->item);
+        if (m->trace == NULL && it + 1 < f->p->iterations) continue;
+        gram(f, m->item, m->items, m->gram);
+        m->loss = loss_of(f, m->gram);
+        if (m->trace != NULL) m->trace[it] = m->loss;
+    }
+    if (isfinite(m->loss)) return MEROS_OK;
+    return err_set(err, MEROS_UNPROCESSABLE, "the factors have left the range of numbers: the weights or alpha are too large");
+}
+
+enum meros_code als_fit(const struct interactions *by_user, const struct interactions *by_item,
+                        const struct als_params *params, const struct ml_run *run, struct als_model *out,
+                        struct meros_err *err)
+{
+    struct ml_need need = {0};
+    struct fit f = {.p = params, .pool = ml_run_pool(run)};
+    struct als_model m = {.users = by_user->rows, .items = by_user->cols};
+    enum meros_code code = als_check_params(params, err);
+    if (code != MEROS_OK) return code;
+    if (by_item->rows != by_user->cols || by_item->cols != by_user->rows || by_item->n != by_user->n) {
+        return err_set(err, MEROS_UNPROCESSABLE, "the interactions by item are not those by user transposed");
+    }
+    f.longest = longest_of(by_user, by_item);
+    need_of(params, by_user, f.longest, (size_t)ml_pool_threads(f.pool), &need);
+    code = ml_need_check(&need, run == NULL ? 0 : run->memory_budget, "the factorisation", err);
+    if (code != MEROS_OK) return code;
+    m.factors = (size_t)params->factors;
+    m.stride = f.stride = stride_of(params->factors);
+    m.alpha = params->alpha;
+    m.lambda = params->lambda;
+    m.nu = params->nu;
+    m.iterations = params->iterations;
+    m.mean_mass = mean_mass_of(by_user, params->alpha);
+    code = allocate(&f, &m, err);
+    if (code != MEROS_OK) goto out;
+    f.user = (struct side){.of = by_user, .factors = m.user, .opposite = m.item, .mean_mass = m.mean_mass};
+    f.item = (struct side){.of = by_item, .factors = m.item, .opposite = m.user,
+                           .mean_mass = mean_mass_of(by_item, params->alpha)};
+    start(&f, &m);
+    code = iterate(&f, &m, run, err);
+    if (code != MEROS_OK) goto out;
+    *out = m;
+    m = (struct als_model){0};
+out:
+    fit_done(&f);
+    als_model_done(&m);
+    return code;
+}
+
+/* --- use --- */
+
+void als_fold_in(const struct als_model *m, const uint32_t *items, const float *weights, size_t n, float *out)
+{
+    uint32_t known[ALS_FOLD_MAX];
+    float weight[ALS_FOLD_MAX], extra[ALS_FOLD_MAX], target[ALS_FOLD_MAX];
+    size_t count = 0;
+    double mass = 0;
+    for (size_t i = n > ALS_FOLD_MAX ? n - ALS_FOLD_MAX : 0; i < n; i++) {
+        if (items[i] >= m->items || weights[i] == 0) continue;
+        mass += fabs((double)weights[i]);
+        weight[count] = weights[i];
+        known[count++] = items[i];
+    }
+    memset(out, 0, m->stride * sizeof *out);
+    if (count == 0) return;
+    confidence(m->alpha, weight, count, extra, target);
+    const struct factors_system s = {
+        .gram = m->gram,
+        .ridge = (float)ridge_of(m->lambda, m->nu, (double)m->items + m->alpha * mass, m->mean_mass),
+        .y = m->item, .stride = m->stride, .item = known, .extra = extra, .target = target, .n = count};
+    factors_kernel_best()->solve(&s, 2 * (int)m->factors, 1e-12f, out);
+}
+
+static void score(const void *arg, size_t user, int worker, float *scores)
+{
+    (void)worker;
+    const struct als_model *m = arg;
+    factors_kernel_best()->dots(m->item, m->items, m->stride, m->user + user * m->stride, scores);
+}
+
+struct ranking_model als_ranking(const struct als_model *m)
+{
+    return (struct ranking_model){.score = score, .arg = m};
+}

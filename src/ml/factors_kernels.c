@@ -1,0 +1,135 @@
+/* The kernels of factors_priv.h for three kinds of machine, and the choice among them at run time. */
+#include "factors_priv.h"
+
+#include <string.h>
+
+/* --- plain C: vectors of four, which every 64-bit machine has --- */
+typedef float fk_v4f __attribute__((vector_size(16)));
+
+static inline __attribute__((always_inline)) fk_v4f v4_load(const float *p)
+{
+    fk_v4f v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static inline __attribute__((always_inline)) void v4_store(float *p, fk_v4f v)
+{
+    memcpy(p, &v, sizeof v);
+}
+
+#define FK(name) name##_portable
+#define FK_TARGET
+#define VF             fk_v4f
+#define LANES          4
+#define v_load(p)      v4_load(p)
+#define v_store(p, v)  v4_store((p), (v))
+#define v_set1(s)      ((fk_v4f){(s), (s), (s), (s)})
+#define v_zero()       ((fk_v4f){0, 0, 0, 0})
+#define v_fma(a, b, c) ((a) * (b) + (c))
+#define v_sum(a)       (((a)[0] + (a)[2]) + ((a)[1] + (a)[3]))
+#include "factors_kernel.inc"
+#undef FK
+#undef FK_TARGET
+#undef VF
+#undef LANES
+#undef v_load
+#undef v_store
+#undef v_set1
+#undef v_zero
+#undef v_fma
+#undef v_sum
+
+static const struct factors_kernel portable = {"portable", dots_portable, solve_portable};
+
+#ifdef __x86_64__
+#include <immintrin.h>
+
+static inline __attribute__((always_inline, target("avx2,fma"))) float v8_sum(__m256 a)
+{
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+
+#define FK(name)       name##_avx2
+#define FK_TARGET      __attribute__((target("avx2,fma")))
+#define VF             __m256
+#define LANES          8
+#define v_load(p)      _mm256_loadu_ps(p)
+#define v_store(p, v)  _mm256_storeu_ps((p), (v))
+#define v_set1(s)      _mm256_set1_ps(s)
+#define v_zero()       _mm256_setzero_ps()
+#define v_fma(a, b, c) _mm256_fmadd_ps((a), (b), (c))
+#define v_sum(a)       v8_sum(a)
+#include "factors_kernel.inc"
+#undef FK
+#undef FK_TARGET
+#undef VF
+#undef LANES
+#undef v_load
+#undef v_store
+#undef v_set1
+#undef v_zero
+#undef v_fma
+#undef v_sum
+
+static const struct factors_kernel avx2 = {"avx2", dots_avx2, solve_avx2};
+
+#define FK(name)       name##_avx512
+#define FK_TARGET      __attribute__((target("avx512f,avx512dq,avx512vl")))
+#define VF             __m512
+#define LANES          16
+#define v_load(p)      _mm512_loadu_ps(p)
+#define v_store(p, v)  _mm512_storeu_ps((p), (v))
+#define v_set1(s)      _mm512_set1_ps(s)
+#define v_zero()       _mm512_setzero_ps()
+#define v_fma(a, b, c) _mm512_fmadd_ps((a), (b), (c))
+#define v_sum(a)       _mm512_reduce_add_ps(a)
+#include "factors_kernel.inc"
+
+static const struct factors_kernel avx512 = {"avx512", dots_avx512, solve_avx512};
+#endif
+
+static const struct factors_kernel *const kernels[] = {
+#ifdef __x86_64__
+    &avx512,
+    &avx2,
+#endif
+    &portable,
+};
+enum { N_KERNELS = sizeof kernels / sizeof kernels[0] };
+static const struct factors_kernel *forced;
+
+static bool runs_here(const struct factors_kernel *k)
+{
+#ifdef __x86_64__
+    if (k == &avx512) {
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512vl");
+    }
+    if (k == &avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+    return k == &portable;
+}
+
+const struct factors_kernel *factors_kernel_best(void)
+{
+    if (forced != NULL) return forced;
+    for (int i = 0; i < N_KERNELS; i++) {
+        if (runs_here(kernels[i])) return kernels[i];
+    }
+    return &portable;
+}
+
+bool factors_force_kernel(const char *name)
+{
+    forced = NULL;
+    if (name == NULL) return true;
+    for (int i = 0; i < N_KERNELS; i++) {
+        if (strcmp(kernels[i]->name, name) == 0 && runs_here(kernels[i])) {
+            forced = kernels[i];
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,41 @@
+/* The kernels under matrix factorisation and its serving, for the kinds of machine that there are. Rows of factors
+ * have `stride` float32s, a multiple of 16, the last ones zero; they begin at 64-byte boundaries.
+ *
+ * The kernels differ in the last bits only. Which one runs is one for the process. */
+#ifndef MEROS_ML_FACTORS_PRIV_H
+#define MEROS_ML_FACTORS_PRIV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { FACTORS_LANES = 16, FACTORS_STRIDE_MAX = 512 };
+
+/* One row's system A x = b of implicit least squares (als.h):
+ *   A = gram + ridge I + sum over entries of extra_i y_i y_i',   b = sum over entries of target_i y_i
+ * where y_i is row item[i] of y. */
+struct factors_system {
+    const float *gram; /* (stride, stride), 64-byte aligned */
+    float ridge;
+    const float *y; /* (any, stride) */
+    size_t stride;
+    const uint32_t *item;
+    const float *extra, *target;
+    size_t n;
+};
+
+struct factors_kernel {
+    const char *name;
+    /* out[i] = rows[i] . x, n rows one after the other. */
+    void (*dots)(const float *rows, size_t n, size_t stride, const float *x, float *out);
+    /* Improves x (stride) by `steps` steps of conjugate gradients, fewer when the squared residual falls to
+     * `enough` times that of x = 0. */
+    void (*solve)(const struct factors_system *s, int steps, float enough, float *x);
+};
+
+const struct factors_kernel *factors_kernel_best(void); /* of this machine, or the forced one */
+
+/* For tests and measurements: false if this machine cannot run it; NULL goes back to the best. Not thread-safe. */
+bool factors_force_kernel(const char *name);
+
+#endif

@@ -1,0 +1,113 @@
+#include "meros/ml/topk.h"
+
+#include <math.h>
+#include <stdbool.h>
+
+#include "factors_priv.h"
+
+/* Whether a comes before b. */
+static bool better(struct scored a, struct scored b)
+{
+    return a.score > b.score || (a.score == b.score && a.item < b.item);
+}
+
+/* The heap of the best so far has the worst of them on top. */
+static void sink(struct scored *heap, size_t n, size_t at, struct scored s)
+{
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child >= n) break;
+        if (child + 1 < n && better(heap[child], heap[child + 1])) child++;
+        if (!better(s, heap[child])) break;
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = s;
+}
+
+static void rise(struct scored *heap, size_t at, struct scored s)
+{
+    while (at > 0 && better(heap[(at - 1) / 2], s)) {
+        heap[at] = heap[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    heap[at] = s;
+}
+
+struct best {
+    struct scored *heap;
+    size_t k, n;
+    float least; /* what a score must exceed once the heap is full; items come in ascending order */
+};
+
+static void offer(struct best *b, uint32_t item, float score)
+{
+    if (b->n < b->k) {
+        if (!(score > -INFINITY)) return;
+        rise(b->heap, b->n++, (struct scored){item, score});
+    } else {
+        sink(b->heap, b->n, 0, (struct scored){item, score});
+    }
+    if (b->n == b->k) b->least = b->heap[0].score;
+}
+
+/* Offers scores[0 .. n-1] of the items from first on. Most blocks of sixteen hold nothing better and are passed
+ * with one comparison each, which the compiler makes of vectors. */
+static void offer_all(struct best *b, uint32_t first, const float *scores, size_t n)
+{
+    enum { STEP = 16 };
+    size_t i = 0;
+    while (i < n) {
+        if (i + STEP <= n && b->n == b->k) {
+            int any = 0;
+            for (size_t j = 0; j < STEP; j++) any |= scores[i + j] > b->least;
+            if (!any) {
+                i += STEP;
+                continue;
+            }
+        }
+        const size_t end = i + STEP <= n ? i + STEP : n;
+        for (; i < end; i++) {
+            if (scores[i] > b->least) offer(b, first + (uint32_t)i, scores[i]);
+        }
+    }
+}
+
+static size_t sorted(struct best *b)
+{
+    for (size_t n = b->n; n > 1; n--) {
+        const struct scored worst = b->heap[0], last = b->heap[n - 1];
+        sink(b->heap, n - 1, 0, last);
+        b->heap[n - 1] = worst;
+    }
+    return b->n;
+}
+
+size_t topk_select(const float *scores, size_t n, size_t k, struct scored *out)
+{
+    struct best b = {.heap = out, .k = k, .least = -INFINITY};
+    if (k == 0) return 0;
+    offer_all(&b, 0, scores, n);
+    return sorted(&b);
+}
+
+size_t topk_factors(const float *items, size_t n, size_t stride, const float *user, const uint32_t *excluded,
+                    size_t n_excluded, const uint64_t *mask, size_t k, float *scratch, struct scored *out)
+{
+    const struct factors_kernel *kernel = factors_kernel_best();
+    struct best b = {.heap = out, .k = k, .least = -INFINITY};
+    size_t at = 0;
+    if (k == 0) return 0;
+    for (size_t first = 0; first < n; first += TOPK_BLOCK) {
+        const size_t count = n - first < TOPK_BLOCK ? n - first : TOPK_BLOCK;
+        kernel->dots(items + first * stride, count, stride, user, scratch);
+        for (; at < n_excluded && excluded[at] < first + count; at++) {
+            if (excluded[at] >= first) scratch[excluded[at] - first] = -INFINITY;
+        }
+        for (size_t i = 0; mask != NULL && i < count; i++) {
+            if ((mask[(first + i) / 64] >> (first + i) % 64 & 1) == 0) scratch[i] = -INFINITY;
+        }
+        offer_all(&b, (uint32_t)first, scratch, count);
+    }
+    return sorted(&b);
+}
