@@ -39,6 +39,17 @@ int clv_effects(enum clv_kind k)
     return k == CLV_PARETONBD ? 2 : 3;
 }
 
+int clv_effect_parameter(enum clv_kind k, int i)
+{
+    static const int beta_geometric[] = {1, 2, 3}, pareto[] = {1, 3};
+    return k == CLV_PARETONBD ? pareto[i] : beta_geometric[i];
+}
+
+double clv_effect_sign(enum clv_kind k, int i)
+{
+    return i == 0 || k == CLV_PARETONBD ? -1 : 1;
+}
+
 const char *clv_effect_name(enum clv_kind k, int i)
 {
     static const char *const beta_geometric[] = {"rate", "leaving_a", "leaving_b"}, *const pareto[] = {"rate", "leaving"};
@@ -59,7 +70,7 @@ static bool covariance_makes_sense(const double *c, int n)
         for (int j = 0; j < n; j++) {
             const double v = c[i * n + j], w = c[j * n + i];
             all_nan = all_nan && isnan(v);
-            fine = fine && isfinite(v) && fabs(v - w) <= 1e-9 * (fabs(v) + fabs(w)) && (i != j || v > 0);
+            fine = fine && isfinite(v) && fabs(v - w) <= 1e-9 * sqrt(c[i * n + i] * c[j * n + j]) && (i != j || v > 0);
         }
     return all_nan || fine;
 }
@@ -111,39 +122,128 @@ static struct clv_fitted fitted(const struct mle_fit *f, double log_likelihood)
     return (struct clv_fitted){log_likelihood, f->gradient_norm, f->decrement, f->condition, f->evaluations, f->iterations, f->converged, f->at_bound};
 }
 
-static enum meros_code group(const struct clv_data *d, double unit, const struct ml_run *run, struct purchases *out, struct meros_err *err)
+/* Times in the model's unit; covariates standardised, those that are not known at their mean. */
+struct prepared {
+    double *t_x, *t, *z;
+    uint32_t *stratum;
+    double mean[CLV_COVARIATES_MAX], deviation[CLV_COVARIATES_MAX];
+    struct purchase_covariates covariates;
+    struct purchases data;
+};
+
+static enum meros_code standardise(const struct clv_data *d, struct prepared *p, struct meros_err *err)
 {
-    double *t_x = ml_alloc_raw(d->n, sizeof *t_x), *t = ml_alloc_raw(d->n, sizeof *t);
-    enum meros_code rc = MEROS_OK;
-    if (t_x == NULL || t == NULL) rc = err_set(err, MEROS_OUT_OF_MEMORY, "No memory for grouping customers.");
-    for (size_t i = 0; i < d->n && rc == MEROS_OK; i++) {
-        t_x[i] = d->t_x[i] / unit;
-        t[i] = d->t[i] / unit;
+    const size_t k = (size_t)d->n_covariates;
+    for (size_t c = 0; c < k; c++) {
+        double known = 0, sum = 0, square = 0;
+        for (size_t i = 0; i < d->n; i++)
+            if (isfinite(d->covariates[i * k + c])) {
+                known++;
+                sum += d->covariates[i * k + c];
+            }
+        const double mean = known > 0 ? sum / known : 0;
+        for (size_t i = 0; i < d->n; i++) {
+            const double v = d->covariates[i * k + c];
+            if (isfinite(v)) square += (v - mean) * (v - mean) / known;
+        }
+        if (!(square > 1e-18 * mean * mean) || !isfinite(square))
+            return err_set(err, MEROS_UNPROCESSABLE, "Covariate %zu is the same for all customers, or nobody's is known, so nothing follows from it.", c + 1);
+        p->mean[c] = mean;
+        p->deviation[c] = sqrt(square);
+        for (size_t i = 0; i < d->n; i++) {
+            const double v = d->covariates[i * k + c];
+            p->z[i * k + c] = isfinite(v) ? (v - mean) / p->deviation[c] : 0;
+        }
     }
-    if (rc == MEROS_OK) rc = purchases_group(d->x, t_x, t, d->n, run, out, NULL, err);
-    free(t_x);
-    free(t);
+    return MEROS_OK;
+}
+
+static enum meros_code prepare(const struct clv_data *d, double unit, const struct ml_run *run, struct prepared *p, struct meros_err *err)
+{
+    const size_t k = d->covariates != NULL ? (size_t)d->n_covariates : 0;
+    enum meros_code rc = MEROS_OK;
+    *p = (struct prepared){.t_x = ml_alloc_raw(d->n, sizeof *p->t_x), .t = ml_alloc_raw(d->n, sizeof *p->t)};
+    p->z = ml_alloc_raw(d->n * k, sizeof *p->z);
+    p->stratum = k > 0 ? ml_alloc_raw(d->n, sizeof *p->stratum) : NULL;
+    if (p->t_x == NULL || p->t == NULL || p->z == NULL || (k > 0 && p->stratum == NULL))
+        return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for grouping customers.");
+    for (size_t i = 0; i < d->n; i++) {
+        p->t_x[i] = d->t_x[i] / unit;
+        p->t[i] = d->t[i] / unit;
+    }
+    if (k > 0) rc = standardise(d, p, err);
+    p->covariates = (struct purchase_covariates){p->z, 0, (int)k};
+    if (rc == MEROS_OK && k > 0) rc = purchases_strata(p->z, d->n, (int)k, p->stratum, &p->covariates.n, err);
+    if (rc == MEROS_OK) rc = purchases_group_strata(d->x, p->t_x, p->t, p->stratum, d->n, run, &p->data, NULL, err);
     return rc;
+}
+
+static void prepared_done(struct prepared *p)
+{
+    free(p->t_x);
+    free(p->t);
+    free(p->z);
+    free(p->stratum);
+    purchases_done(&p->data);
+}
+
+/* From standardised covariates to those given, theta = J theta': a coefficient is per deviation, and the parameters are moved
+ * from the mean customer to one whose covariates are 0. */
+static enum meros_code restate(const struct mle_fit *f, const struct prepared *p, struct clv_purchase_model *m, struct meros_err *err)
+{
+    const int n = f->n, k = p->covariates.k;
+    double j[CLV_THETA_MAX][CLV_THETA_MAX] = {{0}}, theta[CLV_THETA_MAX] = {0};
+    for (int i = 0; i < CLV_PARAMETERS; i++) j[i][i] = 1;
+    for (int e = 0; e < clv_effects(m->kind); e++)
+        for (int c = 0; c < k; c++) {
+            const int at = CLV_PARAMETERS + e * k + c;
+            j[at][at] = 1 / p->deviation[c];
+            j[clv_effect_parameter(m->kind, e)][at] = -clv_effect_sign(m->kind, e) * p->mean[c] / p->deviation[c];
+        }
+    for (int a = 0; a < n; a++)
+        for (int b = 0; b < n; b++) theta[a] += j[a][b] * (b < CLV_PARAMETERS ? log(f->parameter[b]) : f->parameter[b]);
+    for (int a = 0; a < n; a++)
+        for (int b = 0; b <= a; b++) {
+            double sum = 0;
+            for (int c = 0; c < n; c++)
+                for (int d = 0; d < n; d++) sum += j[a][c] * f->covariance[c * n + d] * j[b][d];
+            m->covariance[a * n + b] = m->covariance[b * n + a] = sum;
+        }
+    for (int i = 0; i < CLV_PARAMETERS; i++) {
+        m->parameter[i] = exp(theta[i]);
+        m->standard_error[i] = m->parameter[i] * sqrt(m->covariance[i * n + i]);
+        if (!(m->parameter[i] > 1e-250 && m->parameter[i] < 1e250))
+            return err_set(err, MEROS_UNPROCESSABLE, "A covariate is so far from 0, for how little it differs, that nothing can be said of a "
+                                                     "customer with 0: subtract its mean from it.");
+    }
+    for (int e = 0; e < clv_effects(m->kind); e++)
+        for (int c = 0; c < k; c++) {
+            const int at = CLV_PARAMETERS + e * k + c;
+            m->coefficient[e][c] = theta[at];
+            m->coefficient_error[e][c] = sqrt(m->covariance[at * n + at]);
+        }
+    memcpy(m->covariate_mean, p->mean, sizeof p->mean);
+    return MEROS_OK;
 }
 
 static enum meros_code fit_purchases(const struct clv_data *d, const struct clv_fit_params *p, const struct ml_run *run,
                                      struct clv_purchase_model *out, struct meros_err *err)
 {
-    struct purchases data = {0};
+    struct prepared prepared;
     struct mle_fit f;
     double log_likelihood;
-    enum meros_code rc = group(d, clv_unit_days(p->unit), run, &data, err);
-    if (rc == MEROS_OK && p->kind == CLV_PARETONBD) rc = paretonbd_fit(&data, p->penalty, run, &f, &log_likelihood, err);
-    else if (rc == MEROS_OK) rc = bgnbd_fit(p->kind == CLV_MBGNBD ? MBGNBD : BGNBD, &data, p->penalty, run, &f, &log_likelihood, err);
-    if (rc == MEROS_OK) {
-        *out = (struct clv_purchase_model){.kind = p->kind, .unit = p->unit, .n_theta = f.n, .fit = fitted(&f, log_likelihood),
-                                           .customers = data.customers, .repeat_customers = data.repeat_customers,
-                                           .repeat_purchases = data.repeat_purchases};
-        memcpy(out->parameter, f.parameter, sizeof out->parameter);
-        memcpy(out->standard_error, f.standard_error, sizeof out->standard_error);
-        memcpy(out->covariance, f.covariance, (size_t)(f.n * f.n) * sizeof *f.covariance);
-    }
-    purchases_done(&data);
+    enum meros_code rc = prepare(d, clv_unit_days(p->unit), run, &prepared, err);
+    const struct purchase_covariates *z = prepared.covariates.k > 0 ? &prepared.covariates : NULL;
+    if (rc != MEROS_OK) goto out;
+    if (p->kind == CLV_PARETONBD) rc = paretonbd_fit_covariates(&prepared.data, z, p->penalty, run, &f, &log_likelihood, err);
+    else rc = bgnbd_fit_covariates(p->kind == CLV_MBGNBD ? MBGNBD : BGNBD, &prepared.data, z, p->penalty, run, &f, &log_likelihood, err);
+    if (rc != MEROS_OK) goto out;
+    *out = (struct clv_purchase_model){.kind = p->kind, .unit = p->unit, .n_theta = f.n, .n_covariates = prepared.covariates.k,
+                                       .fit = fitted(&f, log_likelihood), .customers = prepared.data.customers,
+                                       .repeat_customers = prepared.data.repeat_customers, .repeat_purchases = prepared.data.repeat_purchases};
+    rc = restate(&f, &prepared, out, err);
+out:
+    prepared_done(&prepared);
     return rc;
 }
 
@@ -211,7 +311,8 @@ static enum meros_code fit_spend(const struct clv_data *d, const struct clv_fit_
 enum meros_code clv_fit(const struct clv_data *d, const struct clv_fit_params *p, const struct ml_run *run,
                         struct clv_model *out, struct meros_err *err)
 {
-    if (d->covariates != NULL && d->n_covariates > 0) return err_set(err, MEROS_NOT_IMPLEMENTED, "Covariates cannot be fitted yet.");
+    if (d->covariates != NULL && (d->n_covariates < 0 || d->n_covariates > CLV_COVARIATES_MAX))
+        return err_set(err, MEROS_UNPROCESSABLE, "At most %d covariates can be fitted.", CLV_COVARIATES_MAX);
     if (!(p->penalty >= 0) || !isfinite(p->penalty)) return err_set(err, MEROS_UNPROCESSABLE, "The penalty must be 0 or more.");
     enum meros_code rc = fit_purchases(d, p, run, &out->purchase, err);
     if (rc == MEROS_OK) rc = fit_spend(d, p, run, &out->spend, err);

@@ -21,14 +21,6 @@ static double at_least_0(double v)
     return v > 0 && isfinite(v) ? v : 0;
 }
 
-/* What parameter an effect acts on, and in which direction. */
-static const struct {
-    int parameter;
-    double sign;
-} acts_on[CLV_KINDS][CLV_EFFECTS_MAX] = {
-    [CLV_BGNBD] = {{1, -1}, {2, 1}, {3, 1}}, [CLV_MBGNBD] = {{1, -1}, {2, 1}, {3, 1}}, [CLV_PARETONBD] = {{1, -1}, {3, -1}},
-};
-
 static struct seen look_at(const struct clv_purchase_model *m, const struct clv_history *h)
 {
     const double unit = clv_unit_days(m->unit);
@@ -38,10 +30,13 @@ static struct seen look_at(const struct clv_purchase_model *m, const struct clv_
     for (int k = 0; k < m->n_covariates; k++)
         s.z[k] = h->covariates != NULL && isfinite(h->covariates[k]) ? h->covariates[k] : m->covariate_mean[k];
     for (int e = 0; e < clv_effects(m->kind) && m->n_covariates > 0; e++) {
-        double sum = 0;
-        for (int k = 0; k < m->n_covariates; k++) sum += m->coefficient[e][k] * s.z[k];
+        double usual = 0, own = 0;
+        for (int k = 0; k < m->n_covariates; k++) {
+            usual += m->coefficient[e][k] * m->covariate_mean[k];
+            own += m->coefficient[e][k] * (s.z[k] - m->covariate_mean[k]);
+        }
         /* A covariate far outside of what was learnt from must not make a parameter 0 or infinite. */
-        s.parameter[acts_on[m->kind][e].parameter] *= exp(acts_on[m->kind][e].sign * fmin(fmax(sum, -30), 30));
+        s.parameter[clv_effect_parameter(m->kind, e)] *= exp(clv_effect_sign(m->kind, e) * (usual + fmin(fmax(own, -30), 30)));
     }
     return s;
 }
@@ -184,7 +179,7 @@ static void slopes(const struct clv_purchase_model *m, const struct seen *s, dou
     }
     for (int e = 0; e < clv_effects(m->kind); e++)
         for (int k = 0; k < m->n_covariates; k++)
-            out[CLV_PARAMETERS + e * m->n_covariates + k] = acts_on[m->kind][e].sign * s->z[k] * out[acts_on[m->kind][e].parameter];
+            out[CLV_PARAMETERS + e * m->n_covariates + k] = clv_effect_sign(m->kind, e) * s->z[k] * out[clv_effect_parameter(m->kind, e)];
 }
 
 /* Nothing with chance 1 - some; otherwise log-normal, with the mean and variance that the whole shall have. */

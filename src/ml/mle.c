@@ -25,6 +25,11 @@ static void evaluate(struct search *s, struct point *x)
     if (isnan(x->value)) x->value = INFINITY;
 }
 
+static bool is_free(const struct mle_problem *p, int i)
+{
+    return i >= p->n - p->n_free;
+}
+
 static double dot(const double *a, const double *b, int n)
 {
     double sum = 0;
@@ -67,12 +72,13 @@ static void bfgs_update(double *h, int n, const double *step, const double *chan
             h[i * n + j] += scale * step[i] * step[j] - (hy[i] * step[j] + step[i] * hy[j]) / curvature;
 }
 
-static enum meros_code descend(struct search *s, struct point *x, const struct ml_run *run, struct meros_err *err)
+static enum meros_code descend(struct search *s, struct point *x, const double *guess, const struct ml_run *run, struct meros_err *err)
 {
     const int n = s->p->n;
     double h[MLE_MAX * MLE_MAX] = {0};
     const double first = 1 / fmax(largest(x->gradient, n), 1); /* the first step moves a parameter by a factor e at most */
     for (int i = 0; i < n; i++) h[i * n + i] = first;
+    if (guess != NULL) memcpy(h, guess, (size_t)(n * n) * sizeof *h);
     for (int k = 0; k < BFGS_STEPS; k++) {
         const struct point before = *x;
         double step[MLE_MAX], change[MLE_MAX];
@@ -90,7 +96,7 @@ static enum meros_code descend(struct search *s, struct point *x, const struct m
             step[i] = x->theta[i] - before.theta[i];
             change[i] = x->gradient[i] - before.gradient[i];
         }
-        if (k == 0 && dot(change, change, n) > 0) { /* Shanno's scaling: the size of the curvature met first */
+        if (k == 0 && guess == NULL && dot(change, change, n) > 0) { /* Shanno's scaling: the size of the curvature met first */
             const double scale = fabs(dot(step, change, n)) / dot(change, change, n);
             for (int i = 0; i < n; i++) h[i * n + i] = scale;
         }
@@ -221,8 +227,9 @@ static void finish(struct search *s, struct point *x, double tolerance, struct m
             for (int k = 0; k < n; k++) sum += c.vector[i * n + k] * c.vector[j * n + k] / c.value[k];
             out->covariance[i * n + j] = definite(&c) ? sum : NAN;
         }
-        out->parameter[i] = exp(x->theta[i]);
-        out->standard_error[i] = out->parameter[i] * sqrt(out->covariance[i * n + i]);
+        const bool free_ = is_free(s->p, i);
+        out->parameter[i] = free_ ? x->theta[i] : exp(x->theta[i]);
+        out->standard_error[i] = (free_ ? 1 : out->parameter[i]) * sqrt(out->covariance[i * n + i]);
     }
     out->evaluations = s->evaluations;
     out->iterations = s->iterations;
@@ -234,15 +241,19 @@ enum meros_code mle_minimise(const struct mle_problem *p, const double *starts, 
     struct search s = {.p = p};
     struct point best = {.value = INFINITY};
     for (int i = 0; i < p->n; i++) {
-        s.low[i] = log(starts[i]) - log(bound);
-        s.high[i] = log(starts[i]) + log(bound);
+        const double at = is_free(p, i) ? starts[i] : log(starts[i]), far = is_free(p, i) ? MLE_FREE_BOUND : log(bound);
+        s.low[i] = at - far;
+        s.high[i] = at + far;
     }
     for (int k = 0; k < n_starts; k++) {
         struct point x;
-        for (int i = 0; i < p->n; i++) x.theta[i] = fmin(fmax(log(starts[k * p->n + i]), s.low[i]), s.high[i]);
+        for (int i = 0; i < p->n; i++) {
+            const double start = starts[k * p->n + i];
+            x.theta[i] = fmin(fmax(is_free(p, i) ? start : log(start), s.low[i]), s.high[i]);
+        }
         evaluate(&s, &x);
         if (!isfinite(x.value)) continue;
-        enum meros_code rc = descend(&s, &x, run, err);
+        enum meros_code rc = descend(&s, &x, k == 0 ? p->covariance : NULL, run, err);
         if (rc != MEROS_OK) return rc;
         if (x.value < best.value) best = x;
     }

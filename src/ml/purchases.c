@@ -33,9 +33,9 @@ static bool index_init(struct index *i, size_t cap)
     return i->slots != NULL;
 }
 
-static uint64_t hash_value(double v)
+static uint64_t hash_value(double v, uint32_t stratum)
 {
-    return mix(bits(v));
+    return mix(bits(v) + UINT64_C(0x9e3779b97f4a7c15) * stratum);
 }
 
 static uint64_t hash_group(uint32_t x, uint32_t t_x, uint32_t t)
@@ -46,6 +46,7 @@ static uint64_t hash_group(uint32_t x, uint32_t t_x, uint32_t t)
 /* A table of distinct values with its index. */
 struct table {
     double *values;
+    uint32_t *strata;
     size_t n, cap;
     struct index index;
 };
@@ -55,22 +56,25 @@ static bool table_init(struct table *t)
     t->cap = 256;
     t->n = 0;
     t->values = malloc(t->cap * sizeof *t->values);
-    return index_init(&t->index, 1024) && t->values != NULL;
+    t->strata = malloc(t->cap * sizeof *t->strata);
+    return index_init(&t->index, 1024) && t->values != NULL && t->strata != NULL;
 }
 
 static bool table_grow(struct table *t)
 {
     if (t->n == t->cap) {
         double *more = realloc(t->values, 2 * t->cap * sizeof *more);
-        if (more == NULL) return false;
-        t->values = more;
+        if (more != NULL) t->values = more;
+        uint32_t *strata = realloc(t->strata, 2 * t->cap * sizeof *strata);
+        if (strata != NULL) t->strata = strata;
+        if (more == NULL || strata == NULL) return false;
         t->cap *= 2;
     }
     if (2 * t->n < t->index.cap) return true;
     struct index wider;
     if (!index_init(&wider, 4 * t->index.cap)) return false;
     for (size_t k = 0; k < t->n; k++) {
-        size_t at = hash_value(t->values[k]) & (wider.cap - 1);
+        size_t at = hash_value(t->values[k], t->strata[k]) & (wider.cap - 1);
         while (wider.slots[at] != 0) at = (at + 1) & (wider.cap - 1);
         wider.slots[at] = (uint32_t)k + 1;
     }
@@ -79,17 +83,18 @@ static bool table_grow(struct table *t)
     return true;
 }
 
-static bool table_place(struct table *t, double v, uint32_t *out)
+static bool table_place(struct table *t, double v, uint32_t stratum, uint32_t *out)
 {
     v += 0.0; /* -0 is 0 */
-    size_t at = hash_value(v) & (t->index.cap - 1);
+    size_t at = hash_value(v, stratum) & (t->index.cap - 1);
     for (; t->index.slots[at] != 0; at = (at + 1) & (t->index.cap - 1))
-        if (t->values[t->index.slots[at] - 1] == v) {
+        if (t->values[t->index.slots[at] - 1] == v && t->strata[t->index.slots[at] - 1] == stratum) {
             *out = t->index.slots[at] - 1;
             return true;
         }
     t->index.slots[at] = (uint32_t)t->n + 1;
     t->values[t->n] = v;
+    t->strata[t->n] = stratum;
     *out = (uint32_t)t->n++;
     return table_grow(t);
 }
@@ -130,11 +135,11 @@ static bool groups_grow(struct grouping *g)
     return true;
 }
 
-static bool place_group(struct grouping *g, double x, double t_x, double t, uint32_t *out)
+static bool place_group(struct grouping *g, double x, double t_x, double t, uint32_t s, uint32_t *out)
 {
     struct purchases *p = &g->p;
     uint32_t i, j, k;
-    if (!table_place(&g->x, x, &i) || !table_place(&g->t_x, t_x, &j) || !table_place(&g->t, t, &k)) return false;
+    if (!table_place(&g->x, x, s, &i) || !table_place(&g->t_x, t_x, s, &j) || !table_place(&g->t, t, s, &k)) return false;
     size_t at = hash_group(i, j, k) & (g->groups.cap - 1);
     for (; g->groups.slots[at] != 0; at = (at + 1) & (g->groups.cap - 1)) {
         const uint32_t found = g->groups.slots[at] - 1;
@@ -174,8 +179,22 @@ static bool grouping_init(struct grouping *g)
     return tables && p->x != NULL && p->t_x != NULL && p->t != NULL && p->weight != NULL;
 }
 
+static void drop_strata(struct purchases *p)
+{
+    free(p->x_stratum);
+    free(p->t_x_stratum);
+    free(p->t_stratum);
+    p->x_stratum = p->t_x_stratum = p->t_stratum = NULL;
+}
+
 enum meros_code purchases_group(const double *x, const double *t_x, const double *t, size_t n, const struct ml_run *run,
                                 struct purchases *out, uint32_t *group_of, struct meros_err *err)
+{
+    return purchases_group_strata(x, t_x, t, NULL, n, run, out, group_of, err);
+}
+
+enum meros_code purchases_group_strata(const double *x, const double *t_x, const double *t, const uint32_t *stratum, size_t n,
+                                       const struct ml_run *run, struct purchases *out, uint32_t *group_of, struct meros_err *err)
 {
     struct grouping g;
     enum meros_code rc = grouping_init(&g) && n < UINT32_MAX ? MEROS_OK : err_set(err, MEROS_OUT_OF_MEMORY, "No memory for grouping customers.");
@@ -185,17 +204,22 @@ enum meros_code purchases_group(const double *x, const double *t_x, const double
         rc = check(x[i], t_x[i], t[i], i, err);
         if (rc == MEROS_OK && i % 65536 == 0) rc = ml_run_check(run, 0, "grouping", err);
         if (rc != MEROS_OK) break;
-        if (!place_group(&g, x[i], t_x[i], t[i], &group)) rc = err_set(err, MEROS_OUT_OF_MEMORY, "No memory for grouping customers.");
+        if (!place_group(&g, x[i], t_x[i], t[i], stratum != NULL ? stratum[i] : 0, &group)) rc = err_set(err, MEROS_OUT_OF_MEMORY, "No memory for grouping customers.");
         if (group_of != NULL) group_of[i] = group;
         g.p.repeat_customers += x[i] > 0;
         g.p.repeat_purchases += x[i];
         sum_t += t[i];
+        g.p.max_t = fmax(g.p.max_t, t[i]);
     }
     g.p.customers = (double)n;
     g.p.mean_t = n > 0 ? sum_t / (double)n : 0;
     g.p.xs = g.x.values;
     g.p.t_xs = g.t_x.values;
     g.p.ts = g.t.values;
+    g.p.x_stratum = g.x.strata;
+    g.p.t_x_stratum = g.t_x.strata;
+    g.p.t_stratum = g.t.strata;
+    if (stratum == NULL) drop_strata(&g.p);
     g.p.n_x = g.x.n;
     g.p.n_t_x = g.t_x.n;
     g.p.n_t = g.t.n;
@@ -210,6 +234,7 @@ enum meros_code purchases_group(const double *x, const double *t_x, const double
 
 void purchases_done(struct purchases *p)
 {
+    drop_strata(p);
     free(p->x);
     free(p->t_x);
     free(p->t);
@@ -218,4 +243,27 @@ void purchases_done(struct purchases *p)
     free(p->t_xs);
     free(p->ts);
     *p = (struct purchases){0};
+}
+
+enum meros_code purchases_strata(double *z, size_t n, int k, uint32_t *stratum, size_t *n_strata, struct meros_err *err)
+{
+    struct index seen;
+    size_t cap = 1024, found = 0;
+    while (cap < 2 * n) cap *= 2;
+    if (n >= UINT32_MAX || !index_init(&seen, cap)) return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for the covariates.");
+    const size_t width = (size_t)k;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t h = 0;
+        for (size_t c = 0; c < width; c++) h = mix(h ^ bits(z[i * width + c] += 0.0));
+        size_t at = h & (cap - 1);
+        while (seen.slots[at] != 0 && memcmp(z + (seen.slots[at] - 1) * width, z + i * width, width * sizeof *z) != 0) at = (at + 1) & (cap - 1);
+        if (seen.slots[at] == 0) {
+            memmove(z + found * width, z + i * width, width * sizeof *z);
+            seen.slots[at] = (uint32_t)++found;
+        }
+        stratum[i] = seen.slots[at] - 1;
+    }
+    free(seen.slots);
+    *n_strata = found;
+    return MEROS_OK;
 }

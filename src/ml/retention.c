@@ -37,7 +37,7 @@ enum meros_code sbg_fit(const double *lost, const double *kept, size_t n_periods
     if (gone == 0 || n_periods < 2)
         return err_set(err, MEROS_UNPROCESSABLE, "Retention needs two periods or more, and customers who were lost, to learn from.");
     struct lives d = {lost, kept, n_periods};
-    const struct mle_problem problem = {2, value, &d};
+    const struct mle_problem problem = {.n = 2, .value = value, .arg = &d};
     const double starts[] = {1, 1, 0.5, 3, 5, 20};
     enum meros_code rc = mle_minimise(&problem, starts, 3, 1e6, 1e-7, run, out, err);
     if (rc == MEROS_OK && log_likelihood != NULL) *log_likelihood = -out->value;

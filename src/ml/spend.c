@@ -108,7 +108,7 @@ enum meros_code gamma_gamma_fit(const double *x, const double *mean, size_t n, d
 {
     if (n < 2) return err_set(err, MEROS_UNPROCESSABLE, "The value of purchases needs at least two buyers to learn from.");
     struct likelihood l = {.mean = mean, .n = n, .penalty = penalty, .pool = ml_run_pool(run)};
-    const struct mle_problem problem = {3, value, &l};
+    const struct mle_problem problem = {.n = 3, .value = value, .arg = &l};
     enum meros_code rc = prepare(&l, x, err);
     if (rc == MEROS_OK) {
         double average = 0;

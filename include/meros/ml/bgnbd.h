@@ -18,10 +18,14 @@ struct bgnbd {
     double r, alpha, a, b;
 };
 
-/* penalty: L2 of the parameters themselves, per customer, as lifetimes has it (0: none). out: parameters r, alpha, a, b.
+/* penalty: L2 of the parameters themselves, per customer, with times in units of the longest T (0: none). out: parameters r, alpha, a, b.
  * log_likelihood (may be NULL): without the penalty. UNPROCESSABLE when nobody has bought twice. */
 enum meros_code bgnbd_fit(enum bgnbd_kind kind, const struct purchases *data, double penalty, const struct ml_run *run,
                           struct mle_fit *out, double *log_likelihood, struct meros_err *err) MEROS_MUSTCHECK;
+/* Covariates multiply alpha by exp(-g1'z), a by exp(g2'z), b by exp(g3'z) (Fader & Hardie 2007); data grouped by strata; z
+ * NULL: none. out: the four parameters at z = 0, then g1, g2, g3, with their joint covariance. */
+enum meros_code bgnbd_fit_covariates(enum bgnbd_kind kind, const struct purchases *data, const struct purchase_covariates *z, double penalty,
+                                     const struct ml_run *run, struct mle_fit *out, double *log_likelihood, struct meros_err *err) MEROS_MUSTCHECK;
 double bgnbd_log_likelihood(const struct bgnbd *m, double x, double t_x, double t);
 double bgnbd_p_alive(const struct bgnbd *m, double x, double t_x, double t);
 /* Purchases expected in (T, T + horizon] of a customer with this history. */

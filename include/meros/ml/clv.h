@@ -42,6 +42,8 @@ const char *clv_spend_name(enum clv_spend s); /* "none", "mean", "gamma_gamma" *
 const char *clv_parameter_name(enum clv_kind k, int i); /* "r", "alpha", "a", "b" or "r", "alpha", "s", "beta" */
 int clv_effects(enum clv_kind k);             /* 3, Pareto/NBD 2: what a covariate acts on */
 const char *clv_effect_name(enum clv_kind k, int i); /* "rate", "leaving_a", "leaving_b" or "rate", "leaving" */
+int clv_effect_parameter(enum clv_kind k, int i);    /* the place of the parameter it acts on, by exp(sign g'z) */
+double clv_effect_sign(enum clv_kind k, int i);
 double clv_unit_days(enum clv_unit u);        /* 1, 7 */
 
 /* How a fit went. converged false is an answer too (status "not_converged"), not an error. */

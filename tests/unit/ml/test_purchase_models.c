@@ -10,6 +10,7 @@
 #include "meros/ml/rng.h"
 #include "meros/ml/special.h"
 #include "meros/ml/spend.h"
+#include "simulate.h"
 
 #define near(got, want, tolerance, ...)                                                                      \
     cr_expect(fabs((got) - (want)) <= (tolerance), "%s: %.10g, want %.10g", #got, (double)(got), (double)(want))
@@ -217,34 +218,13 @@ Test(sbg, agrees_with_fader_and_hardie)
 
 /* --- gradients, degenerate data, recovery of what was simulated */
 
-static double gamma_draw(struct ml_rng *r, double shape) /* Marsaglia & Tsang 2000 */
-{
-    if (shape < 1) return gamma_draw(r, shape + 1) * pow(1 - ml_rng_uniform(r), 1 / shape);
-    const double d = shape - 1.0 / 3, c = 1 / sqrt(9 * d);
-    for (;;) {
-        const double z = ml_rng_normal(r), v = pow(1 + c * z, 3);
-        if (v > 0 && log(1 - ml_rng_uniform(r)) < z * z / 2 + d - d * v + d * log(v)) return d * v;
-    }
-}
-
 static void simulate(const struct bgnbd *m, size_t n, double *x, double *t_x, double *t, uint64_t seed)
 {
     struct ml_rng r;
     ml_rng_seed(&r, seed);
     for (size_t i = 0; i < n; i++) {
-        const double rate = gamma_draw(&r, m->r) / m->alpha, g = gamma_draw(&r, m->a), p = g / (g + gamma_draw(&r, m->b));
-        const double seen = 30 + floor(20 * ml_rng_uniform(&r));
-        double at = 0;
-        x[i] = t_x[i] = 0;
-        t[i] = seen;
-        if (m->kind == MBGNBD && ml_rng_uniform(&r) < p) continue;
-        for (;;) {
-            at -= log(1 - ml_rng_uniform(&r)) / rate;
-            if (!(at < seen)) break;
-            x[i]++;
-            t_x[i] = at;
-            if (ml_rng_uniform(&r) < p) break;
-        }
+        t[i] = 30 + floor(20 * ml_rng_uniform(&r));
+        simulate_bgnbd(m, &r, t[i], &x[i], &t_x[i]);
     }
 }
 
