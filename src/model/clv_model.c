@@ -5,6 +5,9 @@
 
 #include "meros/base/clock.h"
 
+/* Standard deviations: beyond it nobody was whom the coefficients were learnt from. */
+#define COVARIATE_MAX 10.0
+
 struct trained_clv *trained_clv_new(bool contract)
 {
     struct trained_clv *m = calloc(1, sizeof *m);
@@ -52,8 +55,11 @@ double trained_clv_covariate(const struct prep *p, size_t column, const struct p
 {
     static const float none[FEATURE_COUNT];
     const struct prep_column *c = &p->columns[column];
+    if (c->kind != PREP_NUMBER && values->level[c->source] < 0) return NAN;
     const double v = prep_column_raw(p, column, none, values);
-    return c->kind == PREP_NUMBER ? (v - c->center) / c->scale : v;
+    if (c->kind != PREP_NUMBER) return v;
+    /* A live value may lie anywhere; what is made of it stays finite. */
+    return isnan(v) ? NAN : fmax(-COVARIATE_MAX, fmin(COVARIATE_MAX, (feature_transform(c->transform, v) - c->center) / c->scale));
 }
 
 struct clv_history trained_clv_history(const struct purchase_history *h, const double *covariates)

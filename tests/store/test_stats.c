@@ -119,11 +119,12 @@ static void erase_somebody(struct shop *s, struct random *r)
     snprintf(id, sizeof id, "c%u", below(r, CUSTOMERS));
     enum meros_code rc = service_erase_customer(&s->svc, str_of(id), &e, &s->err);
     cr_assert(rc == MEROS_OK || rc == MEROS_NOT_FOUND, "%s", s->err.detail);
-    char query[400];
+    char query[500];
     snprintf(query, sizeof query,
              "select count(*) from (select customer_no from events union all select customer_no from orders union all "
              "select customer_no from order_lines union all select customer_no from order_ids union all "
-             "select customer_no from customer_stats union all select customer_no from customer_products) t where customer_no = %lld",
+             "select customer_no from customer_stats union all select customer_no from customer_products union all "
+             "select customer_no from customer_days) t where customer_no = %lld",
              (long long)e.customer_no);
     cr_assert_eq(pg_int(s->db, query), 0);
 }

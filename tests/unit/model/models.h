@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "meros/model/segment_model.h"
+#include "meros/model/model.h"
 
 static inline struct segment_model *test_kmeans_model(int k)
 {
@@ -58,6 +58,53 @@ static inline struct segment_model *test_rfm_model(void)
         snprintf(m->segments[g].id, sizeof m->segments[g].id, "%s", rfm_group_slug((enum rfm_group)g));
         snprintf(m->segments[g].label, sizeof m->segments[g].label, "%s", rfm_group_label((enum rfm_group)g));
     }
+    return m;
+}
+
+/* BG/NBD and Gamma-Gamma of a music shop, with `covariates` of them: a number and a level. */
+static inline struct trained_clv *test_clv_model(enum clv_kind kind, int covariates)
+{
+    struct trained_clv *m = trained_clv_new(false);
+    struct clv_purchase_model *p = &m->model.purchase;
+    struct clv_spend_model *s = &m->model.spend;
+    const double parameters[] = {.2426, 4.4136, .7929, 2.4259};
+    *p = (struct clv_purchase_model){.kind = kind, .unit = CLV_WEEK, .n_covariates = covariates, .customers = 2357,
+                                     .repeat_customers = 946, .repeat_purchases = 2457,
+                                     .fit = {-9582.4, 1e-5, 1e-12, 164, 54, 42, true, false}};
+    memcpy(p->parameter, parameters, sizeof parameters);
+    p->n_theta = CLV_PARAMETERS + clv_effects(kind) * covariates;
+    for (int i = 0; i < p->n_theta; i++) p->covariance[i * p->n_theta + i] = 0.01 * (i + 1);
+    for (int e = 0; e < clv_effects(kind); e++)
+        for (int j = 0; j < covariates; j++) p->coefficient[e][j] = 0.1 * (e + 1) - 0.05 * j;
+    *s = (struct clv_spend_model){.kind = CLV_SPEND_GAMMA_GAMMA, .parameter = {6.25, 3.74, 15.44}, .mean = 38.8, .deviation = 20,
+                                  .buyers = 946, .correlation = .114, .fit = {-4055.9, 2e-5, 1e-12, 890, 84, 62, true, false}};
+    for (int i = 0; i < 3; i++) s->covariance[i * 4] = .02;
+    m->as_of = INT64_C(875577600) * TIME_SECOND;
+    m->observed_to = 10134;
+    m->rows = 2357;
+    snprintf(m->build, sizeof m->build, "test");
+    if (covariates == 0) return m;
+    m->prep.attributes = calloc(2, sizeof *m->prep.attributes);
+    m->prep.n_attributes = 2;
+    m->prep.attributes[0] = (struct prep_attribute){.name = strdup("age"), .numeric = true, .levels = calloc(12, sizeof(char *))};
+    m->prep.attributes[1] = (struct prep_attribute){.name = strdup("country"), .levels = calloc(12, sizeof(char *)), .n_levels = 2};
+    m->prep.attributes[1].levels[0] = strdup("GB");
+    m->prep.attributes[1].levels[1] = strdup("FR");
+    m->prep.columns = calloc(2, sizeof *m->prep.columns);
+    m->prep.n_columns = (size_t)covariates;
+    m->prep.columns[0] = (struct prep_column){.kind = PREP_NUMBER, .source = 0, .missing = MISSING_MEDIAN, .fill = 40, .center = 41,
+                                              .scale = 10, .weight = 1};
+    m->prep.columns[1] = (struct prep_column){.kind = PREP_LEVEL, .source = 1, .level = 1, .scale = 1, .weight = 1};
+    return m;
+}
+
+static inline struct trained_clv *test_contract_model(void)
+{
+    struct trained_clv *m = trained_clv_new(true);
+    m->sbg = (struct sbg){.704, 1.182};
+    m->sbg_fit = (struct clv_fitted){-1680.3, 1e-7, 1e-16, 19, 48, 34, true, false};
+    m->period_days = 365.25;
+    m->rows = 1000;
     return m;
 }
 
