@@ -22,7 +22,6 @@ void ml_gemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, d
                 (blasint)(lda > 0 ? lda : 1), b, (blasint)(ldb > 0 ? ldb : 1), beta, c, (blasint)n);
 }
 
-/* A row-major lower half is what Fortran, column-major, calls the upper one. */
 void ml_gram_add_f32(const float *x, size_t n, size_t d, float *sum)
 {
     assert(n <= INT_MAX && d <= INT_MAX);
@@ -37,6 +36,56 @@ void ml_gram_f32(const float *x, size_t n, size_t d, float *out)
     for (size_t i = 0; i < d; i++) {
         for (size_t j = 0; j < i; j++) out[j * d + i] = out[i * d + j];
     }
+}
+
+void ml_gemm_f32(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, float alpha, const float *a,
+                 size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc)
+{
+    cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans,
+                (blasint)m, (blasint)n, (blasint)k, alpha, a, (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
+}
+
+void ml_syrk_f32(bool transpose, size_t n, size_t k, float alpha, const float *a, size_t lda, float *c, size_t ldc)
+{
+    cblas_ssyrk(CblasRowMajor, CblasLower, transpose ? CblasTrans : CblasNoTrans, (blasint)n, (blasint)k, alpha, a,
+                (blasint)lda, 1, c, (blasint)ldc);
+}
+
+void ml_trsm_f32(enum ml_side side, bool transpose, size_t m, size_t n, float alpha, const float *l, size_t ldl,
+                 float *b, size_t ldb)
+{
+    cblas_strsm(CblasRowMajor, side == ML_LEFT ? CblasLeft : CblasRight, CblasLower,
+                transpose ? CblasTrans : CblasNoTrans, CblasNonUnit, (blasint)m, (blasint)n, alpha, l, (blasint)ldl, b,
+                (blasint)ldb);
+}
+
+void ml_trmm_f32(size_t m, size_t n, const float *l, size_t ldl, float *b, size_t ldb)
+{
+    cblas_strmm(CblasRowMajor, CblasLeft, CblasLower, CblasTrans, CblasNonUnit, (blasint)m, (blasint)n, 1, l,
+                (blasint)ldl, b, (blasint)ldb);
+}
+
+/* A row-major lower half is what Fortran, column-major, calls the upper one: U = L', and U U' there is L'L here. */
+bool ml_potrf_f32(float *a, size_t n, size_t lda)
+{
+    char upper = 'U';
+    blasint order = (blasint)n, leading = (blasint)lda, info = 0;
+    BLASFUNC(spotrf)(&upper, &order, a, &leading, &info);
+    return info == 0;
+}
+
+void ml_trtri_f32(float *l, size_t n, size_t ldl)
+{
+    char upper = 'U', general = 'N';
+    blasint order = (blasint)n, leading = (blasint)ldl, info = 0;
+    BLASFUNC(strtri)(&upper, &general, &order, l, &leading, &info);
+}
+
+void ml_lauum_f32(float *l, size_t n, size_t ldl)
+{
+    char upper = 'U';
+    blasint order = (blasint)n, leading = (blasint)ldl, info = 0;
+    BLASFUNC(slauum)(&upper, &order, l, &leading, &info);
 }
 
 bool ml_solve_spd_f32(float *a, size_t n, size_t stride, float *b)
