@@ -91,6 +91,17 @@ size_t topk_select(const float *scores, size_t n, size_t k, struct scored *out)
     return sorted(&b);
 }
 
+size_t topk_select_of(const uint32_t *items, const float *scores, size_t n, size_t k, struct scored *out)
+{
+    struct best b = {.heap = out, .k = k, .least = -INFINITY};
+    for (size_t i = 0; i < n && k > 0; i++) {
+        const struct scored s = {items[i], scores[i]};
+        if (!(s.score > -INFINITY)) continue;
+        if (b.n < k || better(s, b.heap[0])) offer(&b, s.item, s.score);
+    }
+    return sorted(&b);
+}
+
 size_t topk_factors(const float *items, size_t n, size_t stride, const float *user, const uint32_t *excluded,
                     size_t n_excluded, const uint64_t *mask, size_t k, float *scratch, struct scored *out)
 {

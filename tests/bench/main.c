@@ -12,7 +12,8 @@
 #include "meros/ml/blas.h"
 
 static const struct bench_task *const tasks[] = {&bench_kmeans, &bench_cluster_metrics, &bench_choose_k,
-                                               &bench_als};
+                                               &bench_als,    &bench_ease,            &bench_item_knn,
+                                               &bench_topk};
 enum { N_TASKS = sizeof tasks / sizeof tasks[0], PARAMS_MAX = 32 };
 
 static void usage(FILE *to)

@@ -95,7 +95,7 @@ out:
 const struct bench_task bench_als = {
     .name = "als",
     .usage = "    --x (n, 3)  user, item (numbers from 0), weight     --out  the factors, users' then items'\n"
-             "    --param factors=64 iterations=15 alpha=10 lambda=10 nu=0.5 cholesky=0 cg_steps=3 seed=0\n"
+             "    --param factors=64 iterations=15 alpha=4 lambda=30 nu=0.5 cholesky=0 cg_steps=3 seed=0\n"
              "    quality: loss, items, interactions, memory_mb, threads\n",
     .run = run,
 };

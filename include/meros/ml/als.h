@@ -49,7 +49,7 @@ struct als_params {
 };
 #define ALS_PARAMS_DEFAULT                                                                                    \
     {                                                                                                        \
-        .factors = 64, .iterations = 15, .alpha = 10, .lambda = 10, .nu = 0.5, .solver = ALS_CG,             \
+        .factors = 64, .iterations = 15, .alpha = 4, .lambda = 30, .nu = 0.5, .solver = ALS_CG,              \
         .cg_steps = 3, .trace = false, .seed = 0                                                             \
     }
 

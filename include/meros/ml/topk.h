@@ -18,6 +18,9 @@ struct scored {
  * taken. O(n) comparisons and a heap of k that is touched O(k log n/k) times on average. */
 size_t topk_select(const float *scores, size_t n, size_t k, struct scored *out);
 
+/* The same where score i is that of item items[i], in any order. */
+size_t topk_select_of(const uint32_t *items, const float *scores, size_t n, size_t k, struct scored *out);
+
 /* The best k items of a catalogue by factors: item i scores row i of `items` ((n, stride) row-major, stride a
  * multiple of 16, rows 64-byte aligned) times `user` (stride), but not the n_excluded items in `excluded`
  * (ascending). mask: bit i % 64 of mask[i / 64] says whether item i may be taken; NULL: all may.

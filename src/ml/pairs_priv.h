@@ -1,0 +1,30 @@
+/* Sums over pairs of items that share a user (or a basket), row by row, and the best of each row kept. */
+#ifndef MEROS_ML_PAIRS_PRIV_H
+#define MEROS_ML_PAIRS_PRIV_H
+
+#include "meros/ml/interactions.h"
+#include "meros/ml/neighbours.h"
+#include "meros/ml/parallel.h"
+
+/* How one row's sums become scores: of `n` sums, sum[c] is that of item (other == NULL ? c : other[c]), and its score
+ * goes in the same place. What must not be a neighbour gets a score <= 0 or NaN; an item's own place is passed over
+ * anyway. Called by several threads. */
+typedef void pairs_score(const void *arg, size_t item, const uint32_t *other, size_t n, float *sum);
+
+struct pairs {
+    const struct interactions *by_user, *by_item; /* transposes of each other */
+    bool count;                                   /* every weight is taken for 1 */
+    size_t k;                                     /* neighbours to keep */
+    pairs_score *score;
+    const void *arg;
+    const char *what; /* for errors and keep_going */
+};
+enum meros_code pairs_fit(const struct pairs *p, const struct ml_run *run, struct neighbours *out,
+                          struct meros_err *err) MEROS_MUSTCHECK;
+
+/* Lists of at most k an item, `length` of them used, side by side; made a table by neighbours_pack, which does not
+ * free them. */
+enum meros_code neighbours_pack(const struct scored *lists, const uint32_t *length, size_t items, size_t k,
+                                struct neighbours *out, struct meros_err *err) MEROS_MUSTCHECK;
+
+#endif
