@@ -148,6 +148,11 @@ static struct worth value_of(const struct clv_spend_model *m, const struct clv_h
     return w;
 }
 
+double clv_order_value(const struct clv_spend_model *m, double mean_value, double value_days)
+{
+    return value_of(m, &(struct clv_history){.mean_value = mean_value, .value_days = value_days}).mean;
+}
+
 /* --- the interval */
 
 static double quadratic(const double *covariance, const double *slope, int n)

@@ -54,7 +54,7 @@ struct bench_task {
     enum meros_code (*run)(const struct bench_args *a, struct meros_err *err);
 };
 extern const struct bench_task bench_kmeans, bench_cluster_metrics, bench_choose_k, bench_als, bench_ease,
-    bench_item_knn, bench_topk;
+    bench_item_knn, bench_topk, bench_clv;
 
 /* --x of the tasks about interactions: rows of user, item, weight. Built by user and by item. */
 struct interactions;

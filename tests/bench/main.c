@@ -13,7 +13,7 @@
 
 static const struct bench_task *const tasks[] = {&bench_kmeans, &bench_cluster_metrics, &bench_choose_k,
                                                &bench_als,    &bench_ease,            &bench_item_knn,
-                                               &bench_topk};
+                                               &bench_topk,   &bench_clv};
 enum { N_TASKS = sizeof tasks / sizeof tasks[0], PARAMS_MAX = 32 };
 
 static void usage(FILE *to)

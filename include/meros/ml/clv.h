@@ -164,8 +164,18 @@ struct clv_answer {
 /* m: passes clv_check. h must be possible (t_x <= t, x > 0 exactly if t_x > 0, all finite); what is not is answered as the
  * nearest history that is. Some microseconds; some tens with an interval. Never NaN or infinite but where said. */
 void clv_score(const struct clv_model *m, const struct clv_question *q, const struct clv_history *h, struct clv_answer *out);
+/* What a purchase of a customer is expected to be worth, by the value model alone. */
+double clv_order_value(const struct clv_spend_model *m, double mean_value, double value_days);
 /* UNPROCESSABLE in words for a horizon, rate or level outside the above. */
 enum meros_code clv_question_check(const struct clv_question *q, struct meros_err *err) MEROS_MUSTCHECK;
+
+/* The same for all of d (its covariates as in clv_fit), without intervals, in parallel; equal histories are computed once, so
+ * it costs a fraction of n calls. What is NULL is not wanted. UNPROCESSABLE for impossible histories. */
+struct clv_scores {
+    double *p_alive, *expected_orders, *expected_order_value, *clv; /* n each */
+};
+enum meros_code clv_score_all(const struct clv_model *m, const struct clv_question *q, const struct clv_data *d, const struct ml_run *run,
+                              const struct clv_scores *out, struct meros_err *err) MEROS_MUSTCHECK;
 
 /* Cumulated to the end of each of n steps of step_days (a month is CLV_MONTH_DAYS), the last cut off at the horizon:
  * days, expected orders and value to there. The last step's are those of clv_score. Returns the number of steps used, at
