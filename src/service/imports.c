@@ -1,6 +1,9 @@
 #include "meros/service/imports.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 #include "imports_priv.h"
 #include "order_events_priv.h"
 #include "meros/base/clock.h"
@@ -8,77 +11,94 @@
 #include "meros/service/sweeper.h"
 
 enum {
-    BATCH_ROWS = 64 << 10,        /* rows given to the database at once */
-    BATCH_BYTES = 32 << 20,       /* or what they weigh, if that is reached first */
+    SLICE_FIRST = 4096,           /* rows of the first slice; then as many as take about SLICE_MS */
+    SLICE_MIN = 256,
+    SLICE_MAX = 64 << 10,
+    SLICE_BYTES = 8 << 20,
+    SLICE_MS = 200,
+    BATCH_ROWS = 64 << 10,        /* rows given to the database at once: a slice, unless one id has more */
+    BATCH_BYTES = 16 << 20,       /* or what they weigh, if that is reached first */
     ROW_MEMORY = 64 << 10,
     ORDERS_MEMORY = 4 << 20,      /* of the names of some orders */
-    ATTEMPTS = 3
+    ATTEMPTS = 3,
+    AWAY_MS = 15000,              /* how long an import in its middle waits for a database that went away */
+    STOPPING_MS = 3000            /* how long it goes on when the service is stopping */
 };
 
-struct batch {
-    char *rows; /* IMPORT_BATCH_MAX of them */
+/* The merging of a spool, slice by slice. */
+struct merging {
+    struct importing *x;
+    struct store_conn *c;     /* NULL: to be made */
+    struct store_import *i;
+    char *rows;               /* of a batch */
     size_t n;
-    struct arena memory; /* their strings */
+    struct arena memory;      /* their strings */
+    struct buf key;           /* of the last row taken */
+    size_t slice_rows;        /* how many the next slice shall have */
+    int64_t merged;           /* rows of slices that are committed */
+    int64_t stopping_ns;      /* since when the service is stopping; 0: it is not */
 };
 
-static enum meros_code give(struct importing *x, struct store_import *i, struct batch *b, double half_life_days, struct meros_err *err)
+/* What one slice is made of so far. */
+struct slice {
+    size_t rows, bytes;
+    bool last;
+};
+
+static enum meros_code no_memory(struct meros_err *err)
 {
-    const void *rows = b->rows;
+    return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for a batch of rows.");
+}
+
+/* Rows that say something of one thing stay in one slice. Events and outcomes without an id of their own (their key ends
+ * in the byte before it) are what their content is: of those that are equal the second is a duplicate in any slice. */
+static bool belongs(const struct merging *m, struct str key)
+{
+    return str_eq(key, (struct str){m->key.data, m->key.len}) && key.p[key.n - 1] != 1;
+}
+
+/* Takes the rows of a batch. *more: the slice goes on behind them. */
+static enum meros_code take_batch(struct merging *m, struct slice *s, bool *more, struct meros_err *err)
+{
+    const struct row_shape *shape = &row_shapes[m->x->options->dataset];
+    struct str key, row;
+    enum meros_code rc = MEROS_OK;
+    arena_done(&m->memory);
+    *more = false;
+    for (m->n = 0; rc == MEROS_OK; m->n++) {
+        s->last = !spool_head(&m->x->spool, &key, &row);
+        if (s->last) break;
+        if ((s->rows >= m->slice_rows || s->bytes >= SLICE_BYTES) && !belongs(m, key)) break;
+        *more = m->n == BATCH_ROWS || m->memory.used >= BATCH_BYTES;
+        if (*more) break;
+        buf_clear(&m->key);
+        buf_append(&m->key, key.p, key.n);
+        if (m->key.failed) return no_memory(err);
+        if ((rc = import_take(shape, row, &m->memory, m->rows + m->n * shape->size, err)) != MEROS_OK) break;
+        s->rows++;
+        s->bytes += row.n;
+        rc = spool_next(&m->x->spool, err);
+    }
+    return rc;
+}
+
+static enum meros_code give_batch(struct merging *m, struct meros_err *err)
+{
+    const struct importing *x = m->x;
+    const void *rows = m->rows;
+    if (m->n == 0) return MEROS_OK;
     switch (x->options->dataset) {
-    case DATASET_CUSTOMERS: return import_customers(i, rows, b->n, err);
-    case DATASET_PRODUCTS: return import_products(i, rows, b->n, err);
-    case DATASET_ORDERS: return import_orders(i, rows, b->n, err);
-    case DATASET_EVENTS: return import_events(i, rows, b->n, x->rules.now, half_life_days, err);
-    case DATASET_OUTCOMES: return import_outcomes(i, rows, b->n, x->rules.now, err);
+    case DATASET_CUSTOMERS: return import_customers(m->i, rows, m->n, err);
+    case DATASET_PRODUCTS: return import_products(m->i, rows, m->n, err);
+    case DATASET_ORDERS: return import_orders(m->i, rows, m->n, err);
+    case DATASET_EVENTS:
+        return import_events(m->i, rows, m->n, x->rules.now, x->service->settings.activity_half_life_days, err);
+    case DATASET_OUTCOMES: return import_outcomes(m->i, rows, m->n, x->rules.now, err);
     default: return err_set(err, MEROS_INTERNAL, "There is no such dataset.");
     }
 }
 
-/* Lines of one order that stand together in the file stay together in a batch. */
-static bool belongs(const struct importing *x, const struct batch *b, const void *next)
-{
-    if (x->options->dataset != DATASET_ORDERS || b->n == 0) return false;
-    const struct order_row *last = (const struct order_row *)(const void *)b->rows + (b->n - 1), *row = next;
-    return str_eq(last->order_id, row->order_id);
-}
-
-static enum meros_code give_batches(struct importing *x, struct store_import *i, struct batch *b, double half_life_days,
-                                    struct meros_err *err)
-{
-    const struct row_shape *shape = &row_shapes[x->options->dataset];
-    int64_t merged = 0;
-    enum meros_code rc;
-    for (;;) {
-        char *next = b->rows + b->n * shape->size;
-        bool got;
-        if ((rc = import_take(&x->spool, shape, &b->memory, next, &got, err)) != MEROS_OK) return rc;
-        bool full = b->n >= BATCH_ROWS || b->memory.used >= BATCH_BYTES;
-        if (got && (!full || (b->n < IMPORT_BATCH_MAX && b->memory.used < 2 * BATCH_BYTES && belongs(x, b, next)))) {
-            b->n++;
-            continue;
-        }
-        if ((rc = give(x, i, b, half_life_days, err)) != MEROS_OK) return rc;
-        merged += (int64_t)b->n;
-        if (x->progress != NULL)
-            x->progress(x->progress_arg, &(struct import_progress){x->result->received, x->result->rejected, merged});
-        if (!got) return MEROS_OK;
-        /* the row in hand begins the next batch; its strings move to fresh memory */
-        struct arena old = b->memory;
-        arena_init(&b->memory, old.limit);
-        memcpy(b->rows, next, shape->size);
-        for (size_t k = 0; k < shape->n_strings; k++) {
-            struct str t;
-            memcpy(&t, b->rows + shape->strings[k], sizeof t);
-            if (str_present(t) && (t.p = arena_strndup(&b->memory, t.p, t.n)) == NULL) rc = err_set(err, MEROS_OUT_OF_MEMORY, "No memory for a batch of rows.");
-            memcpy(b->rows + shape->strings[k], &t, sizeof t);
-        }
-        arena_done(&old);
-        b->n = 1;
-        if (rc != MEROS_OK) return rc;
-    }
-}
-
-/* The orders that follow from the events of the import. */
+/* The orders that follow from the events of the slice. */
 static enum meros_code make_orders(struct store_conn *c, struct store_import *i, struct meros_err *err)
 {
     struct told_order told[ORDER_EVENTS_MAX], after = {0};
@@ -101,47 +121,123 @@ static enum meros_code make_orders(struct store_conn *c, struct store_import *i,
     return rc;
 }
 
-static enum meros_code merge_once(struct importing *x, struct store_conn *c, struct batch *b, struct meros_err *err)
+/* A slice that takes longer makes others wait longer, a shorter one costs a commit for less. */
+static void set_pace(struct merging *m, size_t rows, int64_t ns)
 {
+    const double wanted = (double)rows * SLICE_MS * 1e6 / (double)(ns > 0 ? ns : 1);
+    const size_t least = rows / 2 > SLICE_MIN ? rows / 2 : SLICE_MIN, most = 2 * rows < SLICE_MAX ? 2 * rows : SLICE_MAX;
+    m->slice_rows = wanted < (double)least ? least : wanted > (double)most ? most : (size_t)wanted;
+}
+
+static enum meros_code merge_once(struct merging *m, bool *last, struct meros_err *err)
+{
+    struct import_result *result = m->x->result;
     struct import_counts counts;
-    struct store_import *i = NULL;
-    double half_life_days = x->service->settings.activity_half_life_days;
-    enum meros_code rc = spool_rewind(&x->spool, err);
-    b->n = 0;
-    if (rc == MEROS_OK) rc = store_set_timeout(c, 0, err);
-    if (rc == MEROS_OK) rc = store_begin(c, err);
-    if (rc == MEROS_OK) rc = import_begin(c, x->options->dataset, &i, err);
-    if (rc == MEROS_OK) rc = give_batches(x, i, b, half_life_days, err);
-    if (rc == MEROS_OK) rc = make_orders(c, i, err);
-    if (rc == MEROS_OK) rc = import_finish(i, &counts, err);
-    if (rc == MEROS_OK) rc = store_commit(c, err);
-    else store_rollback(c);
-    import_free(i);
-    arena_done(&b->memory);
+    struct slice s = {0};
+    bool more = true;
+    enum meros_code rc = import_begin(m->i, err);
+    const int64_t began = clock_mono_ns();
+    while (rc == MEROS_OK && more) {
+        rc = take_batch(m, &s, &more, err);
+        if (rc == MEROS_OK) rc = give_batch(m, err);
+    }
+    if (rc == MEROS_OK) rc = make_orders(m->c, m->i, err);
+    if (rc == MEROS_OK) rc = import_commit(m->i, &counts, err);
     if (rc != MEROS_OK) return rc;
-    x->result->inserted = counts.inserted;
-    x->result->updated = counts.updated;
-    x->result->duplicates = counts.duplicates;
+    result->inserted += counts.inserted;
+    result->updated += counts.updated;
+    result->duplicates += counts.duplicates;
+    m->merged += (int64_t)s.rows;
+    *last = s.last;
+    if (!s.last) set_pace(m, s.rows, clock_mono_ns() - began);
     return MEROS_OK;
 }
 
-/* One transaction over all rows; again when the connection broke or another writer made the same id meanwhile. */
+static void leave(struct merging *m)
+{
+    import_free(m->i);
+    store_disconnect(m->c);
+    m->i = NULL;
+    m->c = NULL;
+}
+
+/* A connection, and the turn. Before anything has landed a database that is away is the client's to wait for. */
+static enum meros_code reach(struct merging *m, struct meros_err *err)
+{
+    const struct service *svc = m->x->service;
+    const int64_t until = clock_mono_ns() + (m->merged > 0 ? AWAY_MS : 0) * INT64_C(1000000);
+    enum meros_code rc;
+    while ((rc = store_connect(svc->store, &m->c, err)) == MEROS_UNAVAILABLE && clock_mono_ns() < until && !svc->draining)
+        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    if (rc == MEROS_OK) rc = store_set_timeout(m->c, 0, err);
+    if (rc == MEROS_OK) rc = import_open(m->c, m->x->options->dataset, &m->i, err);
+    if (rc != MEROS_OK) leave(m);
+    return rc;
+}
+
+/* One transaction; again when the connection broke or another writer made the same id meanwhile. */
+static enum meros_code merge_slice(struct merging *m, bool *last, struct meros_err *err)
+{
+    enum meros_code rc = MEROS_OK;
+    spool_mark(&m->x->spool);
+    for (int attempt = 1; attempt <= ATTEMPTS; attempt++) {
+        err_clear(err);
+        if (m->c == NULL && (rc = reach(m, err)) != MEROS_OK) break;
+        if ((rc = merge_once(m, last, err)) == MEROS_OK) break;
+        import_rollback(m->i);
+        if (store_broken(m->c)) leave(m);
+        if (rc != MEROS_UNAVAILABLE && rc != MEROS_CONFLICT) break;
+        struct meros_err e = MEROS_ERR_INIT;
+        enum meros_code returned = spool_return(&m->x->spool, &e);
+        if (returned != MEROS_OK) {
+            *err = e;
+            return returned;
+        }
+    }
+    return rc;
+}
+
+static enum meros_code stop_in_time(struct merging *m, struct meros_err *err)
+{
+    if (!m->x->service->draining) return MEROS_OK;
+    if (m->stopping_ns == 0) m->stopping_ns = clock_mono_ns();
+    if (clock_mono_ns() - m->stopping_ns < STOPPING_MS * INT64_C(1000000)) return MEROS_OK;
+    return err_set(err, MEROS_UNAVAILABLE, "The service is stopping.");
+}
+
+static enum meros_code explain(const struct merging *m, enum meros_code rc, struct meros_err *err)
+{
+    char why[sizeof err->detail];
+    const struct import_result *r = m->x->result;
+    if (m->merged == 0) return rc;
+    snprintf(why, sizeof why, "%s", err->detail);
+    snprintf(err->detail, sizeof err->detail,
+             "%.300s Some of the file has landed, %lld rows of %lld; send the same file again, and the rest will land too.", why,
+             (long long)m->merged, (long long)(r->received - r->rejected));
+    return rc;
+}
+
+/* All slices. Each has all that the file says of some ids, so that it does not matter where they are cut. */
 static enum meros_code merge(struct importing *x, struct meros_err *err)
 {
-    struct batch b = {.rows = malloc((IMPORT_BATCH_MAX + 1) * row_shapes[x->options->dataset].size)};
-    enum meros_code rc = MEROS_OK;
-    if (b.rows == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for a batch of rows.");
-    arena_init(&b.memory, 3 * (size_t)BATCH_BYTES);
-    for (int attempt = 1; attempt <= ATTEMPTS; attempt++) {
-        struct store_conn *c;
-        err_clear(err);
-        rc = store_connect(x->service->store, &c, err);
+    struct merging m = {.x = x, .slice_rows = SLICE_FIRST, .rows = malloc(BATCH_ROWS * row_shapes[x->options->dataset].size)};
+    enum meros_code rc = m.rows != NULL ? spool_end(&x->spool, err) : no_memory(err);
+    bool last = false;
+    arena_init(&m.memory, 2 * (size_t)BATCH_BYTES);
+    buf_init(&m.key, 2 * ID_MAX + 2);
+    while (rc == MEROS_OK && !last) {
+        rc = merge_slice(&m, &last, err);
         if (rc != MEROS_OK) break;
-        rc = merge_once(x, c, &b, err);
-        store_disconnect(c);
-        if (rc != MEROS_UNAVAILABLE && rc != MEROS_CONFLICT) break;
+        sweeper_wake(x->service);
+        if (x->progress != NULL)
+            x->progress(x->progress_arg, &(struct import_progress){x->result->received, x->result->rejected, m.merged});
+        if (!last) rc = stop_in_time(&m, err);
     }
-    free(b.rows);
+    if (rc != MEROS_OK) rc = explain(&m, rc, err);
+    if (m.c != NULL) leave(&m);
+    arena_done(&m.memory);
+    buf_done(&m.key);
+    free(m.rows);
     return rc;
 }
 
@@ -190,6 +286,8 @@ enum meros_code service_import(struct service *s, const struct import_options *o
     arena_init(&x.row_memory, ROW_MEMORY);
     buf_init(&x.extras, 4 * RECORD_MAX);
     buf_init(&x.inner, 2 * RECORD_MAX);
+    buf_init(&x.kept, 2 * RECORD_MAX);
+    buf_init(&x.key, 2 * ID_MAX + 2);
     enum meros_code rc = check_options(&x, err);
     if (rc == MEROS_OK) rc = spool_open(&x.spool, s->settings.spool_dir, err);
     if (rc == MEROS_OK) rc = import_read(&x, read, read_arg, err);
@@ -197,10 +295,11 @@ enum meros_code service_import(struct service *s, const struct import_options *o
         rc = err_set(err, MEROS_UNPROCESSABLE, "%lld of %lld rows are bad and on_error=abort: nothing was imported.",
                      (long long)out->rejected, (long long)out->received);
     if (rc == MEROS_OK && out->received > out->rejected) rc = merge(&x, err);
-    if (rc == MEROS_OK) sweeper_wake(s);
     spool_close(&x.spool);
     buf_done(&x.extras);
     buf_done(&x.inner);
+    buf_done(&x.kept);
+    buf_done(&x.key);
     arena_done(&x.memory);
     arena_done(&x.row_memory);
     out->seconds = (double)(clock_mono_ns() - started) / 1e9;

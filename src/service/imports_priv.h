@@ -3,6 +3,7 @@
 #define MEROS_SERVICE_IMPORTS_PRIV_H
 
 #include "meros/base/arena.h"
+#include "meros/base/buf.h"
 #include "meros/codec/json.h"
 #include "meros/codec/ndjson.h"
 #include "meros/service/imports.h"
@@ -28,6 +29,7 @@ struct row_shape {
     size_t size;
     size_t n_strings;
     size_t strings[10]; /* offsets of its struct str members */
+    size_t n_key;       /* how many of them, the first ones, are its key in the spool: the id of what it is about */
 };
 extern const struct row_shape row_shapes[DATASET_COUNT];
 
@@ -41,6 +43,7 @@ struct importing {
     struct arena memory;      /* of the import: renamings, targets */
     struct arena row_memory;  /* of a row: sealed texts */
     struct buf extras, inner; /* of a row */
+    struct buf kept, key;     /* a row as it goes into the spool */
     struct renaming *map;
     size_t n_map;
     struct target *columns;   /* of a CSV header */
@@ -51,8 +54,7 @@ struct importing {
 
 enum meros_code import_read(struct importing *x, codec_read_fn read, void *read_arg, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code import_parse_map(struct importing *x, struct meros_err *err) MEROS_MUSTCHECK;
-/* The next row as it was spooled; strings in the arena. *got false at the end. */
-enum meros_code import_take(struct spool *s, const struct row_shape *shape, struct arena *arena, void *row, bool *got,
-                            struct meros_err *err) MEROS_MUSTCHECK;
+/* A row from what the spool gave; its strings in the arena. */
+enum meros_code import_take(const struct row_shape *shape, struct str kept, struct arena *arena, void *row, struct meros_err *err) MEROS_MUSTCHECK;
 
 #endif

@@ -6,33 +6,43 @@
 
 enum { BATCH_MEMORY = 128 << 20, CACHE_IDS_MAX = 200000 };
 
-/* Imports wait for each other as long as it takes, and sort what they staged in memory rather than on disk. Until the
- * transaction ends; the connection's statement time-out is the caller's. */
+/* Whoever waits for its turn, or for the lock, waits as long as it takes, and sorts what it staged in memory rather than
+ * on disk. The connection's statement time-out is the caller's. */
 static const struct sql PATIENCE = {"import_patience",
-    "select set_config('lock_timeout', '0', true), set_config('work_mem', '64MB', true)", SQL_ROW};
+    "select set_config('lock_timeout', '0', $1::bigint <> 0), set_config('work_mem', '64MB', $1::bigint <> 0)", SQL_ROW};
+static const struct sql TURN = {"import_turn", "select pg_advisory_lock(" IMPORT_TURN_NUMBER ")", SQL_ROW};
+static const struct sql END_TURN = {"import_end_turn", "select pg_advisory_unlock(" IMPORT_TURN_NUMBER ")", SQL_ROW};
+static const struct sql TURN_ONCE = {"import_turn_once", "select pg_advisory_xact_lock(" IMPORT_TURN_NUMBER ")", SQL_ROW};
 static const struct sql LOCK = {"import_lock", "select pg_advisory_xact_lock(" IMPORT_LOCK_NUMBER ")", SQL_ROW};
+/* Customers without a name are rare, and numbers of customers hold as long as nobody is erased or joined. */
+static const struct sql LOOK = {"import_look",
+    "select exists (select from customers where anonymous), last_value + is_called::int from customers_gone", SQL_ROW};
+
+static enum meros_code run(struct store_conn *c, const struct sql *s, struct meros_err *err)
+{
+    struct rows r;
+    TRY(sql_exec0(c, s, &r, err));
+    rows_done(&r);
+    return MEROS_OK;
+}
+
+static enum meros_code be_patient(struct store_conn *c, bool transaction, struct meros_err *err)
+{
+    struct rows r;
+    TRY(sql_exec(c, &PATIENCE, &r, err, P_INT(transaction)));
+    rows_done(&r);
+    return MEROS_OK;
+}
 
 enum meros_code import_lock(struct store_conn *c, struct meros_err *err)
 {
-    struct rows r;
-    TRY(sql_exec0(c, &PATIENCE, &r, err));
-    rows_done(&r);
-    enum meros_code rc = sql_exec0(c, &LOCK, &r, err);
-    rows_done(&r);
-    return rc;
+    TRY(be_patient(c, true, err));
+    TRY(run(c, &TURN_ONCE, err));
+    return run(c, &LOCK, err);
 }
 
-static enum meros_code any_visitors(struct store_conn *c, bool *out, struct meros_err *err);
-
-enum meros_code import_begin(struct store_conn *c, enum dataset_kind dataset, struct store_import **out, struct meros_err *err)
+enum meros_code import_open(struct store_conn *c, enum dataset_kind dataset, struct store_import **out, struct meros_err *err)
 {
-    static enum meros_code (*const prepare[DATASET_COUNT])(struct store_import *, struct meros_err *) = {
-        [DATASET_CUSTOMERS] = import_customers_prepare,
-        [DATASET_PRODUCTS] = import_products_prepare,
-        [DATASET_ORDERS] = import_orders_prepare,
-        [DATASET_EVENTS] = import_events_prepare,
-        [DATASET_OUTCOMES] = import_outcomes_prepare,
-    };
     *out = NULL;
     struct store_import *i = calloc(1, sizeof *i);
     if (i == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for an import.");
@@ -41,10 +51,9 @@ enum meros_code import_begin(struct store_conn *c, enum dataset_kind dataset, st
     idmap_init(&i->customers, false);
     idmap_init(&i->products, false);
     arena_init(&i->batch, BATCH_MEMORY);
-    enum meros_code rc = import_lock(c, err);
-    if (rc == MEROS_OK) rc = any_visitors(c, &i->visitors, err);
-    if (rc == MEROS_OK && dataset != DATASET_PRODUCTS) rc = changed_gather_prepare(c, err);
-    if (rc == MEROS_OK) rc = prepare[dataset](i, err);
+    enum meros_code rc = be_patient(c, false, err);
+    if (rc == MEROS_OK) rc = run(c, &TURN, err);
+    i->turn = rc == MEROS_OK;
     if (rc != MEROS_OK) {
         import_free(i);
         return rc;
@@ -56,18 +65,58 @@ enum meros_code import_begin(struct store_conn *c, enum dataset_kind dataset, st
 void import_free(struct store_import *i)
 {
     if (i == NULL) return;
+    if (i->turn && !store_broken(i->c)) (void)run(i->c, &END_TURN, NULL); /* or it ends with the connection */
     idmap_done(&i->customers);
     idmap_done(&i->products);
     arena_done(&i->batch);
     free(i);
 }
 
-enum meros_code import_finish(struct store_import *i, struct import_counts *out, struct meros_err *err)
+static enum meros_code prepare(struct store_import *i, struct meros_err *err)
+{
+    static enum meros_code (*const prepare_dataset[DATASET_COUNT])(struct store_import *, struct meros_err *) = {
+        [DATASET_CUSTOMERS] = import_customers_prepare,
+        [DATASET_PRODUCTS] = import_products_prepare,
+        [DATASET_ORDERS] = import_orders_prepare,
+        [DATASET_EVENTS] = import_events_prepare,
+        [DATASET_OUTCOMES] = import_outcomes_prepare,
+    };
+    if (i->prepared) return MEROS_OK;
+    if (i->dataset != DATASET_PRODUCTS) TRY(changed_gather_prepare(i->c, err));
+    return prepare_dataset[i->dataset](i, err);
+}
+
+enum meros_code import_begin(struct store_import *i, struct meros_err *err)
+{
+    struct rows r;
+    TRY(store_begin(i->c, err));
+    TRY(run(i->c, &LOCK, err));
+    TRY(sql_exec0(i->c, &LOOK, &r, err));
+    const int64_t gone = rows_int(&r, 0, 1);
+    i->visitors = rows_bool(&r, 0, 0);
+    rows_done(&r);
+    if (gone != i->gone) idmap_clear(&i->customers);
+    i->gone = gone;
+    i->counts = (struct import_counts){0};
+    i->batches = i->staged = i->gaps = i->told = 0;
+    return prepare(i, err);
+}
+
+enum meros_code import_commit(struct store_import *i, struct import_counts *out, struct meros_err *err)
 {
     if (i->dataset == DATASET_ORDERS) TRY(import_orders_finish(i, err));
     if (i->dataset != DATASET_PRODUCTS) TRY(changed_note_gathered(i->c, err));
+    TRY(store_commit(i->c, err));
+    i->prepared = true;
     *out = i->counts;
     return MEROS_OK;
+}
+
+void import_rollback(struct store_import *i)
+{
+    store_rollback(i->c);
+    idmap_clear(&i->customers); /* they may hold numbers that are nobody's now */
+    idmap_clear(&i->products);
 }
 
 /* --- numbers of ids */
@@ -80,7 +129,6 @@ static const struct sql MAKE_CUSTOMERS = {"import_make_customers",
     "     made as (insert into customers (customer_no, customer_id) select customer_no, customer_id from ids) "
     "select customer_id, customer_no from ids", SQL_ROWS};
 /* A visitor's id that an import says as a customer's makes the visitor that customer. Rare, and free where there are none. */
-static const struct sql ANY_VISITORS = {"import_any_visitors", "select exists (select from customers where anonymous)", SQL_ROW};
 static const struct sql NAME_VISITORS = {"import_name_visitors",
     "update customers c set customer_id = i.customer_id, anonymous = false, changed_at = now() from customer_ids i "
     "where c.anonymous and i.customer_no = c.customer_no and i.customer_id = any($1)", SQL_NOTHING};
@@ -90,15 +138,6 @@ static const struct sql MAKE_PRODUCTS = {"import_make_products",
     "insert into products (product_no, product_id) "
     "select nextval('product_nos'), id from unnest($1::text[]) as given (id) "
     "on conflict do nothing returning product_id, product_no", SQL_ROWS};
-
-static enum meros_code any_visitors(struct store_conn *c, bool *out, struct meros_err *err)
-{
-    struct rows r;
-    TRY(sql_exec0(c, &ANY_VISITORS, &r, err));
-    *out = rows_bool(&r, 0, 0);
-    rows_done(&r);
-    return MEROS_OK;
-}
 
 static int by_bytes(const void *a, const void *b)
 {

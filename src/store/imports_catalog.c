@@ -181,7 +181,7 @@ static enum meros_code customers_batch(struct store_import *i, const struct seal
     if (places == NULL || ids == NULL) return no_memory(err);
     for (size_t r = 0; r < n; r++) ids[r] = rows[r].customer_id;
     TRY(place_rows(i, &i->customers, ids, n, places, &rounds, err));
-    TRY(sql_exec0(i->c, &EMPTY_CUSTOMER_STAGE, NULL, err));
+    if (i->batches++ > 0) TRY(sql_exec0(i->c, &EMPTY_CUSTOMER_STAGE, NULL, err));
     TRY(copy_in_begin(&k, i->c, &COPY_CUSTOMERS, err));
     for (size_t r = 0; r < n; r++) {
         enum meros_code rc = copy_in_row(&k, 11, err);
@@ -216,7 +216,7 @@ static enum meros_code products_batch(struct store_import *i, const struct produ
     if (places == NULL || ids == NULL) return no_memory(err);
     for (size_t r = 0; r < n; r++) ids[r] = rows[r].product_id;
     TRY(place_rows(i, &i->products, ids, n, places, &rounds, err));
-    TRY(sql_exec0(i->c, &EMPTY_PRODUCT_STAGE, NULL, err));
+    if (i->batches++ > 0) TRY(sql_exec0(i->c, &EMPTY_PRODUCT_STAGE, NULL, err));
     TRY(copy_in_begin(&k, i->c, &COPY_PRODUCTS, err));
     for (size_t r = 0; r < n; r++) {
         enum meros_code rc = copy_in_row(&k, 9, err);

@@ -99,7 +99,7 @@ enum meros_code import_orders_told(struct store_import *i, struct told_order aft
 {
     struct rows r;
     *n = 0;
-    if (i->dataset != DATASET_EVENTS) return MEROS_OK;
+    if (i->told == 0) return MEROS_OK;
     TRY(sql_exec(i->c, &NEXT_TOLD, &r, err, P_TEXT(str_present(after.order_id) ? after.order_id : STR("")), P_INT(after.customer_no),
                  P_INT((int64_t)cap)));
     enum meros_code rc = MEROS_OK;
@@ -166,6 +166,15 @@ static enum meros_code stage(struct store_import *i, const struct event_row *row
     return copy_in_end(&k, &written, err);
 }
 
+static enum meros_code note_told(struct store_import *i, const struct sql *s, struct meros_err *err)
+{
+    struct rows r;
+    TRY(sql_exec0(i->c, s, &r, err));
+    i->told += r.affected;
+    rows_done(&r);
+    return MEROS_OK;
+}
+
 static enum meros_code merge(struct store_import *i, int64_t now, double half_life_days, struct meros_err *err)
 {
     struct rows r;
@@ -176,13 +185,13 @@ static enum meros_code merge(struct store_import *i, int64_t now, double half_li
     i->counts.updated += rows_int(&r, 0, 1);
     i->counts.duplicates += rows_int(&r, 0, 2);
     rows_done(&r);
-    if (inserted + changed > 0) TRY(sql_exec0(i->c, &NOTE_TOLD, NULL, err));
+    if (inserted + changed > 0) TRY(note_told(i, &NOTE_TOLD, err));
     if (inserted > 0) {
         TRY(sql_exec0(i->c, &INSERT, NULL, err));
         TRY(sql_exec(i->c, &ADD, NULL, err, P_NUM(half_life_days)));
     }
     if (changed > 0) {
-        TRY(sql_exec0(i->c, &NOTE_TOLD_BEFORE, NULL, err));
+        TRY(note_told(i, &NOTE_TOLD_BEFORE, err));
         TRY(sql_exec0(i->c, &CHANGE, NULL, err));
         TRY(sql_exec0(i->c, &FORGET, NULL, err));
         TRY(sql_exec(i->c, &RECOMPUTE, NULL, err, P_NUM(half_life_days)));
@@ -199,7 +208,7 @@ static enum meros_code events_batch(struct store_import *i, const struct event_r
     TRY(import_resolve(i, &i->customers, ids, n, err));
     for (size_t k = 0; k < n; k++) ids[k] = rows[k].product_id;
     TRY(import_resolve(i, &i->products, ids, n, err));
-    TRY(sql_exec0(i->c, &EMPTY, NULL, err));
+    if (i->batches++ > 0) TRY(sql_exec0(i->c, &EMPTY, NULL, err)); /* else a commit has emptied them */
     TRY(stage(i, rows, n, err));
     return merge(i, now, half_life_days, err);
 }

@@ -69,7 +69,7 @@ static enum meros_code outcomes_batch(struct store_import *i, const struct outco
     if (ids == NULL) return no_memory(err);
     for (size_t k = 0; k < n; k++) ids[k] = rows[k].customer_id;
     TRY(import_resolve(i, &i->customers, ids, n, err));
-    TRY(sql_exec0(i->c, &EMPTY, NULL, err));
+    if (i->batches++ > 0) TRY(sql_exec0(i->c, &EMPTY, NULL, err));
     TRY(stage(i, rows, n, err));
     TRY(sql_exec(i->c, &INSERT, &r, err, P_TIME(now)));
     i->counts.inserted += r.affected;

@@ -10,18 +10,26 @@
 struct store_import {
     struct store_conn *c;
     enum dataset_kind dataset;
-    struct import_counts counts;
+    bool turn, prepared;              /* it has its turn; its temporary tables are there */
     struct idmap customers, products; /* numbers looked up so far; emptied when they grow large */
+    int64_t gone;                     /* customers_gone when those of customers were looked up */
     struct arena batch;               /* emptied after each batch */
     bool visitors;                    /* there are customers without a name */
     bool mark_made;                   /* numbers of ids that import_resolve makes are noted below zero */
-    int64_t sequence;                 /* rows seen, in the order of the file */
-    int64_t staged;
+    int64_t sequence;                 /* rows seen, in the order in which they were given */
+    /* of the slice */
+    struct import_counts counts;
+    int64_t batches, staged;
     int64_t gaps;                     /* orders noted in order_gaps */
+    int64_t told;                     /* orders that its events speak of */
 };
 
-#define IMPORT_LOCK_NUMBER "5565283021971719" /* of the advisory lock; batches of events take it shared */
-/* Serializes imports, erasure and whatever else must not meet a half-written import. Until the transaction ends. */
+/* Two advisory locks. The turn: whoever changes much at once (an import, all of its slices; an erasure; a new half-life)
+ * does so one after another. The import lock: whatever changes statistics or looks up who is who holds it to the end of its
+ * transaction, batches of events shared, the others alone. The turn is taken first. */
+#define IMPORT_TURN_NUMBER "5565283021971720"
+#define IMPORT_LOCK_NUMBER "5565283021971719"
+/* For erasure and whatever else must not meet an import in its middle: both, alone, until the transaction ends. */
 enum meros_code import_lock(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
 
 /* Makes sure that the number of each id is in the map; ids that are not known yet are made. */

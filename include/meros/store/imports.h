@@ -1,19 +1,26 @@
-/* Bulk imports: rows of one dataset merged into the tables within one transaction.
+/* Bulk imports: rows of one dataset merged into the tables, slice by slice.
  *
- *   store_begin(c) ; import_begin(c, DATASET_ORDERS, &imp) ; import_orders(imp, rows, n) … ; import_finish(imp, &counts) ;
- *   store_commit(c) ; import_free(imp)
+ *   import_open(c, DATASET_ORDERS, &imp) ;
+ *   for each slice: import_begin(imp) ; import_orders(imp, rows, n) … ; import_commit(imp, &counts) ;
+ *   import_free(imp)
  *
- * import_begin waits for the import lock, which one import (or erasure) holds until its transaction ends: so imports of
- * the same rows at the same moment insert them once, and nobody deadlocks. Rows come in batches of up to
- * IMPORT_BATCH_MAX, decoded and valid, in the order of the file; the lines of one order should come in one batch where
- * they stand together in the file. Nothing may be waited for between begin and commit but the database.
+ * c is a connection of the import's own, outside of a transaction. import_open waits for the import's turn, which it has
+ * until import_free: imports (and erasures) go one after another, so the later one has the last word. A slice is one
+ * transaction that holds the import lock alone; between two slices others have it, batches of live events above all, and
+ * PostgreSQL gives it to whoever waited longest. So a slice should take well under a second.
+ *
+ * A slice holds all rows of an import that say something of one order (one customer, product, or event or outcome with an
+ * id): then it does not matter where an import is cut into slices, neither for the tables nor for the counts. Rows of a slice
+ * come in batches of up to IMPORT_BATCH_MAX, decoded and valid, those of one id in the order of the file. Nothing may be
+ * waited for between begin and commit but the database.
  *
  * Orders that are new are written straight into the tables, sorted by primary key; lines of orders that exist already
- * go to a staging table, which import_finish merges set-wise. Customers and products that are only mentioned are made.
- * customer_stats is exact again when import_finish returns.
+ * go to a staging table, which import_commit merges set-wise. Customers and products that are only mentioned are made.
+ * customer_stats is exact again when import_commit returns, and who changed is noted.
  *
- * After UNAVAILABLE (the connection was lost, or a writer outside of imports made the same id at the same moment) the
- * whole import may be tried again. */
+ * After a failure: import_rollback. After UNAVAILABLE or CONFLICT (the connection was lost, or a writer outside of imports
+ * made the same id at the same moment) the slice may be tried again, with a new connection and import if the old one is
+ * broken. If the commit itself broke, the slice may have landed; its rows are duplicates then. */
 #ifndef MEROS_STORE_IMPORTS_H
 #define MEROS_STORE_IMPORTS_H
 
@@ -42,7 +49,11 @@ struct sealed_customer_row {
     struct sealed email, name, phone;
 };
 
-enum meros_code import_begin(struct store_conn *c, enum dataset_kind dataset, struct store_import **out, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code import_open(struct store_conn *c, enum dataset_kind dataset, struct store_import **out, struct meros_err *err) MEROS_MUSTCHECK;
+void import_free(struct store_import *i); /* before the connection goes; NULL is fine */
+enum meros_code import_begin(struct store_import *i, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code import_commit(struct store_import *i, struct import_counts *out, struct meros_err *err) MEROS_MUSTCHECK; /* out: of the slice */
+void import_rollback(struct store_import *i);
 enum meros_code import_customers(struct store_import *i, const struct sealed_customer_row *rows, size_t n, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code import_products(struct store_import *i, const struct product_row *rows, size_t n, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code import_orders(struct store_import *i, const struct order_row *rows, size_t n, struct meros_err *err) MEROS_MUSTCHECK;
@@ -51,13 +62,11 @@ enum meros_code import_events(struct store_import *i, const struct event_row *ro
                               double half_life_days, struct meros_err *err) MEROS_MUSTCHECK;
 /* Outcomes without a moment get `now`. */
 enum meros_code import_outcomes(struct store_import *i, const struct outcome_row *rows, size_t n, int64_t now, struct meros_err *err) MEROS_MUSTCHECK;
-/* After all events: the orders that they speak of, for service/order_events.h to make before import_finish. Up to cap of
+/* After all events of a slice: the orders that they speak of, for service/order_events.h to make before import_commit. Up to cap of
  * them, in the order of (order_id, customer_no), behind `after` ({0}: from the first); none for other datasets. */
 enum meros_code import_orders_told(struct store_import *i, struct told_order after, struct arena *arena, struct told_order *out,
                                    size_t cap, size_t *n, struct meros_err *err) MEROS_MUSTCHECK;
 /* Whose statistics that changed. */
 enum meros_code import_orders_made(struct store_import *i, const int64_t *customer_nos, size_t n, struct meros_err *err) MEROS_MUSTCHECK;
-enum meros_code import_finish(struct store_import *i, struct import_counts *out, struct meros_err *err) MEROS_MUSTCHECK;
-void import_free(struct store_import *i); /* NULL is fine */
 
 #endif
