@@ -12,10 +12,10 @@
 
 enum {
     SLICE_FIRST = 4096,           /* rows of the first slice; then as many as take about SLICE_MS */
-    SLICE_MIN = 256,
+    SLICE_MIN = 2048,
     SLICE_MAX = 64 << 10,
     SLICE_BYTES = 8 << 20,
-    SLICE_MS = 200,
+    SLICE_MS = 250,
     BATCH_ROWS = 64 << 10,        /* rows given to the database at once: a slice, unless one id has more */
     BATCH_BYTES = 16 << 20,       /* or what they weigh, if that is reached first */
     ROW_MEMORY = 64 << 10,
@@ -124,6 +124,7 @@ static enum meros_code make_orders(struct store_conn *c, struct store_import *i,
 /* A slice that takes longer makes others wait longer, a shorter one costs a commit for less. */
 static void set_pace(struct merging *m, size_t rows, int64_t ns)
 {
+    if (m->x->service->settings.import_slice_rows > 0) return;
     const double wanted = (double)rows * SLICE_MS * 1e6 / (double)(ns > 0 ? ns : 1);
     const size_t least = rows / 2 > SLICE_MIN ? rows / 2 : SLICE_MIN, most = 2 * rows < SLICE_MAX ? 2 * rows : SLICE_MAX;
     m->slice_rows = wanted < (double)least ? least : wanted > (double)most ? most : (size_t)wanted;
@@ -220,7 +221,8 @@ static enum meros_code explain(const struct merging *m, enum meros_code rc, stru
 /* All slices. Each has all that the file says of some ids, so that it does not matter where they are cut. */
 static enum meros_code merge(struct importing *x, struct meros_err *err)
 {
-    struct merging m = {.x = x, .slice_rows = SLICE_FIRST, .rows = malloc(BATCH_ROWS * row_shapes[x->options->dataset].size)};
+    const size_t given = x->service->settings.import_slice_rows;
+    struct merging m = {.x = x, .slice_rows = given > 0 ? given : SLICE_FIRST, .rows = malloc(BATCH_ROWS * row_shapes[x->options->dataset].size)};
     enum meros_code rc = m.rows != NULL ? spool_end(&x->spool, err) : no_memory(err);
     bool last = false;
     arena_init(&m.memory, 2 * (size_t)BATCH_BYTES);

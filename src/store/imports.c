@@ -1,10 +1,11 @@
 #include "meros/store/imports.h"
 
 #include <stdlib.h>
+#include <time.h>
 #include "changes_priv.h"
 #include "imports_priv.h"
 
-enum { BATCH_MEMORY = 128 << 20, CACHE_IDS_MAX = 200000 };
+enum { BATCH_MEMORY = 128 << 20, CACHE_IDS_MAX = 200000, STEP_ASIDE_MS = 5 };
 
 /* Whoever waits for its turn, or for the lock, waits as long as it takes, and sorts what it staged in memory rather than
  * on disk. The connection's statement time-out is the caller's. */
@@ -16,7 +17,13 @@ static const struct sql TURN_ONCE = {"import_turn_once", "select pg_advisory_xac
 static const struct sql LOCK = {"import_lock", "select pg_advisory_xact_lock(" IMPORT_LOCK_NUMBER ")", SQL_ROW};
 /* Customers without a name are rare, and numbers of customers hold as long as nobody is erased or joined. */
 static const struct sql LOOK = {"import_look",
-    "select exists (select from customers where anonymous), last_value + is_called::int from customers_gone", SQL_ROW};
+    "select (select customer_no from customers where anonymous order by customer_no limit 1) is not null, "
+    "       last_value + is_called::int from customers_gone", SQL_ROW};
+
+static const struct sql WAITING = {"import_waiting",
+    "select exists (select from pg_locks where locktype = 'advisory' and not granted and objsubid = 1 "
+    "and (classid::bigint << 32) + objid::bigint = " IMPORT_LOCK_NUMBER " "
+    "and database = (select oid from pg_database where datname = current_database()))", SQL_ROW};
 
 static enum meros_code run(struct store_conn *c, const struct sql *s, struct meros_err *err)
 {
@@ -86,9 +93,21 @@ static enum meros_code prepare(struct store_import *i, struct meros_err *err)
     return prepare_dataset[i->dataset](i, err);
 }
 
+/* Whoever waited for the last slice has the lock now, as a rule a batch of events that was cut before most of those who
+ * wait came. So it is waited for, and the next batch, with all of them, comes before this slice. */
+static enum meros_code step_aside(struct store_conn *c, struct meros_err *err)
+{
+    TRY(store_begin(c, err));
+    TRY(run(c, &LOCK, err));
+    TRY(store_commit(c, err));
+    nanosleep(&(struct timespec){.tv_nsec = STEP_ASIDE_MS * 1000000}, NULL);
+    return MEROS_OK;
+}
+
 enum meros_code import_begin(struct store_import *i, struct meros_err *err)
 {
     struct rows r;
+    if (i->waited_for) TRY(step_aside(i->c, err));
     TRY(store_begin(i->c, err));
     TRY(run(i->c, &LOCK, err));
     TRY(sql_exec0(i->c, &LOOK, &r, err));
@@ -104,8 +123,12 @@ enum meros_code import_begin(struct store_import *i, struct meros_err *err)
 
 enum meros_code import_commit(struct store_import *i, struct import_counts *out, struct meros_err *err)
 {
+    struct rows r;
     if (i->dataset == DATASET_ORDERS) TRY(import_orders_finish(i, err));
     if (i->dataset != DATASET_PRODUCTS) TRY(changed_note_gathered(i->c, err));
+    TRY(sql_exec0(i->c, &WAITING, &r, err));
+    i->waited_for = rows_bool(&r, 0, 0);
+    rows_done(&r);
     TRY(store_commit(i->c, err));
     i->prepared = true;
     *out = i->counts;

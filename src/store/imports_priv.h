@@ -11,6 +11,7 @@ struct store_import {
     struct store_conn *c;
     enum dataset_kind dataset;
     bool turn, prepared;              /* it has its turn; its temporary tables are there */
+    bool waited_for;                  /* others wanted the lock during the last slice */
     struct idmap customers, products; /* numbers looked up so far; emptied when they grow large */
     int64_t gone;                     /* customers_gone when those of customers were looked up */
     struct arena batch;               /* emptied after each batch */

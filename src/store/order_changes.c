@@ -267,7 +267,6 @@ static const struct sql MAKE_PAIRS = {"bulk_changes_make_pairs",
     "create temp table if not exists pair_changes (customer_no bigint, product_no bigint, lines integer) on commit delete rows",
     SQL_NOTHING};
 static const struct sql ANALYZE_REFS = {"bulk_changes_analyze_refs", "analyze changed_orders", SQL_NOTHING};
-static const struct sql ANALYZE_CHANGES = {"bulk_changes_analyze", "analyze order_changes, pair_changes", SQL_NOTHING};
 static const struct sql NOTE_OLD_PAIRS = {"bulk_changes_old_pairs",
     "insert into pair_changes (" PAIR_CHANGES_COLUMNS ") " BOUGHT_IN("holder_no", "-count(*)::integer", "changed_orders"), SQL_NOTHING};
 static const struct sql NOTE_NEW_PAIRS = {"bulk_changes_new_pairs",
@@ -275,13 +274,14 @@ static const struct sql NOTE_NEW_PAIRS = {"bulk_changes_new_pairs",
 static const struct sql NOTE_ORDERS = {"bulk_changes_orders",
     "with ref as (select order_no, order_id, holder_no, owner_no from changed_orders), " CHANGED_ORDERS
     "insert into order_changes (" ORDER_CHANGES_COLUMNS ") select " ORDER_CHANGES_COLUMNS " from change", SQL_NOTHING};
-/* Nobody else writes meanwhile: what there is of a pair is looked up first, so that new pairs need no arbitration (which
- * costs more than twice as much), and each pair is inserted, updated or deleted at once. */
+/* Nobody else writes meanwhile: what there is of a pair is looked up first, in the order of the key, so that new pairs need
+ * no arbitration (which costs more than twice as much), and each pair is inserted, updated or deleted at once. */
 static const struct sql APPLY = {"bulk_changes_apply",
     "with pair as materialized ("
     "  select customer_no, product_no, d.lines, p.lines as had from ("
     "    select customer_no, product_no, sum(lines) as lines from pair_changes "
-    "    group by customer_no, product_no having sum(lines) <> 0) d left join customer_products p using (customer_no, product_no)), "
+    "    group by customer_no, product_no having sum(lines) <> 0 order by customer_no, product_no) d left join lateral ("
+    "    select x.lines from customer_products x where x.customer_no = d.customer_no and x.product_no = d.product_no limit 1) p on true), "
     "made as ("
     "  insert into customer_products (customer_no, product_no, lines) "
     "  select customer_no, product_no, lines from pair where had is null order by customer_no, product_no), "
@@ -328,7 +328,6 @@ enum meros_code bulk_changes_after(struct store_conn *c, struct meros_err *err)
 
 enum meros_code bulk_changes_apply(struct store_conn *c, struct meros_err *err)
 {
-    TRY(sql_exec0(c, &ANALYZE_CHANGES, NULL, err));
     TRY(sql_exec0(c, &APPLY, NULL, err));
     TRY(sql_exec0(c, &APPLY_DAYS, NULL, err));
     return sql_exec0(c, &FORGET_ALL, NULL, err);

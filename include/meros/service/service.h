@@ -41,6 +41,7 @@ struct service_settings {
     double activity_half_life_days;  /* of decayed engagement; part of the stored statistics, so fixed for a database */
     unsigned char pii_key[SEAL_KEY_BYTES]; /* seals email, name, phone */
     const char *spool_dir;           /* where the rows of large imports wait, in files without names; NULL: TMPDIR or /tmp */
+    size_t import_slice_rows;        /* of an import, merged at a time; 0: as many as take a moment (service/imports.c) */
     size_t training_memory_bytes;    /* budget of one job */
     int training_threads;
     int job_workers;                 /* jobs run at once by this process; 0: it only queues */
