@@ -1,7 +1,7 @@
 /* Doing a thing once for each Idempotency-Key: the first answer is kept a day and given again.
  *
  * begin() reserves the key for one request; finish() keeps the answer, drop() forgets the reservation (the request
- * failed and changed nothing, so trying again is right). A reservation whose process died ends by itself within a
+ * failed, so trying again is right: it changed nothing, or a part that will not be done twice). A reservation whose process died ends by itself within a
  * minute. What is kept is sealed with the service's key: answers may hold a secret or personal data. */
 #ifndef MEROS_SERVICE_IDEMPOTENCY_H
 #define MEROS_SERVICE_IDEMPOTENCY_H

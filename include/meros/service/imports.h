@@ -1,8 +1,11 @@
-/* Bulk imports: a body of CSV or NDJSON becomes rows in the database, all at once or not at all.
+/* Bulk imports: a body of CSV or NDJSON becomes rows in the database.
  *
  * The body is read, decoded and checked as it comes, in flat memory, without holding anything in the database; the good
- * rows wait in a spool. When the body has ended they are merged in one transaction, which is tried again when the
- * connection breaks. When service_import returns OK, the rows are committed. */
+ * rows wait in a spool. When the body has ended (and abort_on_error has nothing to say) they are merged, slice by slice
+ * (store/imports.h), each a transaction that is tried again when the connection breaks. When service_import returns OK, all
+ * rows are committed. When it fails after the first slice, a part is: the detail says so, and the same file imported again
+ * brings the rest, with the same end as if it had been imported once. While the service is stopping, merging goes on for
+ * a few seconds only. */
 #ifndef MEROS_SERVICE_IMPORTS_H
 #define MEROS_SERVICE_IMPORTS_H
 
@@ -39,11 +42,11 @@ struct import_result {
 
 struct import_progress {
     int64_t received, rejected; /* rows read so far */
-    int64_t merged;             /* rows given to the database; 0 while reading */
+    int64_t merged;             /* rows that are committed; 0 while reading */
 };
 typedef void (*import_progress_fn)(void *arg, const struct import_progress *progress);
 
-/* progress (may be NULL) is called every few ten thousand rows, by this thread. INVALID: the options or the header are
+/* progress (may be NULL) is called every few ten thousand rows read and after each slice, by this thread. INVALID: the options or the header are
  * wrong, nothing was imported. UNPROCESSABLE with out->errors filled: abort_on_error, and there was a bad row. */
 enum meros_code service_import(struct service *s, const struct import_options *options, codec_read_fn read, void *read_arg,
                                import_progress_fn progress, void *progress_arg, struct import_result *out,
