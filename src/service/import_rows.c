@@ -6,66 +6,9 @@
 
 enum { PROGRESS_EVERY = 1 << 15 };
 
-const struct row_shape row_shapes[DATASET_COUNT] = {
-#define AT(type, member) offsetof(struct type, member)
-    [DATASET_CUSTOMERS] = {sizeof(struct sealed_customer_row), 8,
-        {AT(sealed_customer_row, customer_id), AT(sealed_customer_row, attributes), AT(sealed_customer_row, email.sealed),
-         AT(sealed_customer_row, email.hash), AT(sealed_customer_row, name.sealed), AT(sealed_customer_row, name.hash),
-         AT(sealed_customer_row, phone.sealed), AT(sealed_customer_row, phone.hash)}, 1},
-    [DATASET_PRODUCTS] = {sizeof(struct product_row), 5,
-        {AT(product_row, product_id), AT(product_row, name), AT(product_row, category), AT(product_row, description),
-         AT(product_row, attributes)}, 1},
-    [DATASET_ORDERS] = {sizeof(struct order_row), 4,
-        {AT(order_row, order_id), AT(order_row, customer_id), AT(order_row, product_id), AT(order_row, line_id)}, 1},
-    [DATASET_EVENTS] = {sizeof(struct event_row), 5,
-        {AT(event_row, customer_id), AT(event_row, event_id), AT(event_row, type), AT(event_row, product_id),
-         AT(event_row, properties)}, 2},
-    [DATASET_OUTCOMES] = {sizeof(struct outcome_row), 4,
-        {AT(outcome_row, customer_id), AT(outcome_row, outcome_id), AT(outcome_row, campaign), AT(outcome_row, variant)}, 2},
-#undef AT
-};
-
 static enum meros_code no_memory(struct meros_err *err)
 {
     return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for a row of an import.");
-}
-
-/* --- the spool: a row's memory, then its strings, each behind its length (UINT32_MAX: absent) */
-static enum meros_code keep(struct importing *x, const void *row, struct meros_err *err)
-{
-    const struct row_shape *shape = &row_shapes[x->options->dataset];
-    buf_clear(&x->kept);
-    buf_clear(&x->key);
-    buf_append(&x->kept, row, shape->size);
-    for (size_t k = 0; k < shape->n_strings; k++) {
-        struct str t;
-        memcpy(&t, (const char *)row + shape->strings[k], sizeof t);
-        const uint32_t n = str_present(t) ? (uint32_t)t.n : UINT32_MAX;
-        buf_append(&x->kept, &n, sizeof n);
-        if (n != UINT32_MAX) buf_append(&x->kept, t.p, n);
-        if (k >= shape->n_key) continue;
-        if (k > 0) buf_char(&x->key, 1); /* a byte that no id holds */
-        if (n != UINT32_MAX) buf_append(&x->key, t.p, n);
-    }
-    if (x->kept.failed || x->key.failed) return no_memory(err);
-    return spool_put(&x->spool, (struct str){x->key.data, x->key.len}, (struct str){x->kept.data, x->kept.len}, err);
-}
-
-enum meros_code import_take(const struct row_shape *shape, struct str kept, struct arena *arena, void *row, struct meros_err *err)
-{
-    char *strings = arena_strndup(arena, kept.p + shape->size, kept.n - shape->size);
-    if (strings == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for a batch of rows.");
-    memcpy(row, kept.p, shape->size);
-    for (size_t k = 0; k < shape->n_strings; k++) {
-        struct str t = STR_NONE;
-        uint32_t n;
-        memcpy(&n, strings, sizeof n);
-        strings += sizeof n;
-        if (n != UINT32_MAX) t = (struct str){strings, n};
-        if (n != UINT32_MAX) strings += n;
-        memcpy((char *)row + shape->strings[k], &t, sizeof t);
-    }
-    return MEROS_OK;
 }
 
 /* --- columns */
@@ -262,7 +205,7 @@ static enum meros_code keep_customer(struct importing *x, const struct customer_
     if (!seal_text(x->service, &x->row_memory, c->email, &s.email) || !seal_text(x->service, &x->row_memory, c->name, &s.name) ||
         !seal_text(x->service, &x->row_memory, c->phone, &s.phone))
         return no_memory(err);
-    return keep(x, &s, err);
+    return import_keep(x, &s, err);
 }
 
 /* The extras as one JSON object in x->extras; STR_NONE if there are none. False: too long. */
@@ -309,14 +252,14 @@ static enum meros_code take_row(struct importing *x, int64_t line, const struct 
         if (!(ok = product_decode(cells, &x->rules, &row.product, &fault))) break;
         row.product.attributes = extras;
         row.product.line = line;
-        return keep(x, &row, err);
+        return import_keep(x, &row, err);
     case DATASET_ORDERS:
         ok = order_decode(cells, &x->rules, &row.order, &fault);
         row.order.line = line;
-        if (ok) return keep(x, &row, err);
+        if (ok) return import_keep(x, &row, err);
         if (str_present(row.order.order_id)) { /* keeps its place among its order's lines */
             struct order_row place = {.line = line, .order_id = row.order.order_id, .ordered_at = TIME_NONE, .rejected = true};
-            enum meros_code rc = keep(x, &place, err);
+            enum meros_code rc = import_keep(x, &place, err);
             if (rc != MEROS_OK) return rc;
         }
         break;
@@ -328,11 +271,11 @@ static enum meros_code take_row(struct importing *x, int64_t line, const struct 
             snprintf(fault.detail, sizeof fault.detail, "%s: %s", order.pointer, order.detail);
             return reject(x, &(struct row_report){line, STR("properties"), fault.detail});
         }
-        return keep(x, &row, err);
+        return import_keep(x, &row, err);
     case DATASET_OUTCOMES:
         if (!(ok = outcome_decode(cells, &x->rules, &row.outcome, &fault))) break;
         row.outcome.line = line;
-        return keep(x, &row, err);
+        return import_keep(x, &row, err);
     default: break;
     }
     struct str column = fault.field < 0 ? STR_NONE : str_present(names[fault.field]) ? names[fault.field] : str_of(d->fields[fault.field].name);

@@ -33,7 +33,7 @@ struct merging {
     char *rows;               /* of a batch */
     size_t n;
     struct arena memory;      /* their strings */
-    struct buf key;           /* of the last row taken */
+    struct buf thing;         /* what the last row taken is about */
     size_t slice_rows;        /* how many the next slice shall have */
     int64_t merged;           /* rows of slices that are committed */
     int64_t stopping_ns;      /* since when the service is stopping; 0: it is not */
@@ -50,30 +50,30 @@ static enum meros_code no_memory(struct meros_err *err)
     return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for a batch of rows.");
 }
 
-/* Rows that say something of one thing stay in one slice. Events and outcomes without an id of their own (their key ends
- * in the byte before it) are what their content is: of those that are equal the second is a duplicate in any slice. */
-static bool belongs(const struct merging *m, struct str key)
+/* Rows that say something of one thing stay in one slice. */
+static bool belongs(const struct merging *m, struct str thing)
 {
-    return str_eq(key, (struct str){m->key.data, m->key.len}) && key.p[key.n - 1] != 1;
+    return str_present(thing) && str_eq(thing, (struct str){m->thing.data, m->thing.len});
 }
 
 /* Takes the rows of a batch. *more: the slice goes on behind them. */
 static enum meros_code take_batch(struct merging *m, struct slice *s, bool *more, struct meros_err *err)
 {
     const struct row_shape *shape = &row_shapes[m->x->options->dataset];
-    struct str key, row;
+    struct str key, row, thing;
     enum meros_code rc = MEROS_OK;
     arena_done(&m->memory);
     *more = false;
     for (m->n = 0; rc == MEROS_OK; m->n++) {
         s->last = !spool_head(&m->x->spool, &key, &row);
         if (s->last) break;
-        if ((s->rows >= m->slice_rows || s->bytes >= SLICE_BYTES) && !belongs(m, key)) break;
+        thing = import_thing(m->x, key);
+        if ((s->rows >= m->slice_rows || s->bytes >= SLICE_BYTES) && !belongs(m, thing)) break;
         *more = m->n == BATCH_ROWS || m->memory.used >= BATCH_BYTES;
         if (*more) break;
-        buf_clear(&m->key);
-        buf_append(&m->key, key.p, key.n);
-        if (m->key.failed) return no_memory(err);
+        buf_clear(&m->thing);
+        if (str_present(thing)) buf_append(&m->thing, thing.p, thing.n);
+        if (m->thing.failed) return no_memory(err);
         if ((rc = import_take(shape, row, &m->memory, m->rows + m->n * shape->size, err)) != MEROS_OK) break;
         s->rows++;
         s->bytes += row.n;
@@ -223,10 +223,10 @@ static enum meros_code merge(struct importing *x, struct meros_err *err)
 {
     const size_t given = x->service->settings.import_slice_rows;
     struct merging m = {.x = x, .slice_rows = given > 0 ? given : SLICE_FIRST, .rows = malloc(BATCH_ROWS * row_shapes[x->options->dataset].size)};
-    enum meros_code rc = m.rows != NULL ? spool_end(&x->spool, err) : no_memory(err);
+    enum meros_code rc = m.rows != NULL ? import_sort(x, err) : no_memory(err);
     bool last = false;
     arena_init(&m.memory, 2 * (size_t)BATCH_BYTES);
-    buf_init(&m.key, 2 * ID_MAX + 2);
+    buf_init(&m.thing, 2 * ID_MAX + 2);
     while (rc == MEROS_OK && !last) {
         rc = merge_slice(&m, &last, err);
         if (rc != MEROS_OK) break;
@@ -238,7 +238,7 @@ static enum meros_code merge(struct importing *x, struct meros_err *err)
     if (rc != MEROS_OK) rc = explain(&m, rc, err);
     if (m.c != NULL) leave(&m);
     arena_done(&m.memory);
-    buf_done(&m.key);
+    buf_done(&m.thing);
     free(m.rows);
     return rc;
 }
@@ -288,8 +288,7 @@ enum meros_code service_import(struct service *s, const struct import_options *o
     arena_init(&x.row_memory, ROW_MEMORY);
     buf_init(&x.extras, 4 * RECORD_MAX);
     buf_init(&x.inner, 2 * RECORD_MAX);
-    buf_init(&x.kept, 2 * RECORD_MAX);
-    buf_init(&x.key, 2 * ID_MAX + 2);
+    import_keys_init(&x);
     enum meros_code rc = check_options(&x, err);
     if (rc == MEROS_OK) rc = spool_open(&x.spool, s->settings.spool_dir, err);
     if (rc == MEROS_OK) rc = import_read(&x, read, read_arg, err);
@@ -300,8 +299,7 @@ enum meros_code service_import(struct service *s, const struct import_options *o
     spool_close(&x.spool);
     buf_done(&x.extras);
     buf_done(&x.inner);
-    buf_done(&x.kept);
-    buf_done(&x.key);
+    import_keys_done(&x);
     arena_done(&x.memory);
     arena_done(&x.row_memory);
     out->seconds = (double)(clock_mono_ns() - started) / 1e9;

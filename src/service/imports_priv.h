@@ -29,9 +29,17 @@ struct row_shape {
     size_t size;
     size_t n_strings;
     size_t strings[10]; /* offsets of its struct str members */
-    size_t n_key;       /* how many of them, the first ones, are its key in the spool: the id of what it is about */
+    size_t n_key;       /* how many of them, the first ones, are its key in the spool (import_keys.c) */
 };
 extern const struct row_shape row_shapes[DATASET_COUNT];
+
+/* Whether lines of orders come by customer (import_keys.c). */
+struct orders_seen {
+    uint64_t *hashes;
+    size_t n, cap;
+    struct buf order, customer; /* of the last line */
+    bool irregular;
+};
 
 struct importing {
     struct service *service;
@@ -44,6 +52,7 @@ struct importing {
     struct arena row_memory;  /* of a row: sealed texts */
     struct buf extras, inner; /* of a row */
     struct buf kept, key;     /* a row as it goes into the spool */
+    struct orders_seen orders;
     struct renaming *map;
     size_t n_map;
     struct target *columns;   /* of a CSV header */
@@ -54,6 +63,14 @@ struct importing {
 
 enum meros_code import_read(struct importing *x, codec_read_fn read, void *read_arg, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code import_parse_map(struct importing *x, struct meros_err *err) MEROS_MUSTCHECK;
+void import_keys_init(struct importing *x);
+void import_keys_done(struct importing *x);
+enum meros_code import_keep(struct importing *x, const void *row, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code import_sort(struct importing *x, struct meros_err *err) MEROS_MUSTCHECK; /* after the last: ready to be read */
+/* What a row of that key is about: rows of one thing must be merged together. STR_NONE: of nothing that another row could
+ * be about. Events and outcomes without an id are what their content is: of equal ones the second is a duplicate wherever
+ * it stands. */
+struct str import_thing(const struct importing *x, struct str key);
 /* A row from what the spool gave; its strings in the arena. */
 enum meros_code import_take(const struct row_shape *shape, struct str kept, struct arena *arena, void *row, struct meros_err *err) MEROS_MUSTCHECK;
 

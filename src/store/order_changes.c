@@ -297,8 +297,9 @@ static const struct sql APPLY = {"bulk_changes_apply",
     ADDED("order_changes"), SQL_NOTHING};
 static const struct sql APPLY_DAYS = {"bulk_changes_apply_days",
     "with today as materialized ("
-    "  select c.customer_no, c.day, c.purchases, c.returns, c.net, d.customer_no is not null as known "
-    "  from (" DAYS("order_changes") ") c left join customer_days d using (customer_no, day)), "
+    "  select c.customer_no, c.day, c.purchases, c.returns, c.net, d.known is not null as known "
+    "  from (" DAYS("order_changes") ") c left join lateral ("
+    "    select true as known from customer_days x where x.customer_no = c.customer_no and x.day = c.day limit 1) d on true), "
     "made as ("
     "  insert into customer_days (customer_no, day, purchases, returns, net) "
     "  select customer_no, day, purchases, returns, net from today where not known order by customer_no, day) "

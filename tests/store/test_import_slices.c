@@ -95,6 +95,9 @@ Test(import_slices, of_any_size_give_the_same_tables_and_counts, .timeout = 120)
     for (size_t k = 0; k < TABLES; k++) free(whole.tables[k]);
 }
 
+/* Advisory locks of this test's database: others use the server too. */
+#define LOCKS "pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())"
+
 /* --- between two slices */
 struct between {
     struct shop *shop;
@@ -185,9 +188,9 @@ Test(import_slices, follow_a_customer_who_is_joined_in_between)
 /* The import's own connection, which waits for nothing now. */
 static void cut_in_between(struct between *b)
 {
-    cr_assert_eq(pg_int(b->shop->db, "select count(pg_terminate_backend(pid)) from pg_locks where locktype = 'advisory' and granted"), 1,
+    cr_assert_eq(pg_int(b->shop->db, "select count(pg_terminate_backend(pid)) from " LOCKS " and granted"), 1,
                  "the import has its turn, and nothing else");
-    for (int k = 0; k < 3000 && pg_int(b->shop->db, "select count(*) from pg_locks where locktype = 'advisory'") > 0; k++)
+    for (int k = 0; k < 3000 && pg_int(b->shop->db, "select count(*) from " LOCKS) > 0; k++)
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 }
 
@@ -264,7 +267,7 @@ static void start_rival(struct between *b)
 {
     rival = (struct rival){.shop = b->shop};
     cr_assert_eq(pthread_create(&rival_thread, NULL, import_rival, &rival), 0);
-    for (int k = 0; k < 3000 && pg_int(b->shop->db, "select count(*) from pg_locks where locktype = 'advisory' and not granted") == 0; k++)
+    for (int k = 0; k < 3000 && pg_int(b->shop->db, "select count(*) from " LOCKS " and not granted") == 0; k++)
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 }
 
