@@ -40,7 +40,7 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static void die(const char *what)
+static void give_up(const char *what)
 {
     perror(what);
     abort();
@@ -75,13 +75,13 @@ static struct receiver_way note(struct receiver *r, char *head, const char *body
 {
     struct received x = {.head = head, .body_n = n, .at = now()};
     char *copy = malloc(n + 1), *target = strchr(head, ' ');
-    if (copy == NULL || target == NULL) die("receiver");
+    if (copy == NULL || target == NULL) give_up("receiver");
     memcpy(copy, body, n);
     copy[n] = '\0';
     x.body = copy;
     x.target = strndup(target + 1, strcspn(target + 1, " \r\n"));
     pthread_mutex_lock(&r->lock);
-    if (r->n == REQUESTS_MAX) die("receiver: too many requests");
+    if (r->n == REQUESTS_MAX) give_up("receiver: too many requests");
     r->got[r->n++] = x;
     struct receiver_way way = r->way;
     pthread_cond_broadcast(&r->changed);
@@ -120,7 +120,7 @@ static void *serve(void *arg)
     struct connection *c = arg;
     char *buffer = malloc(REQUEST_MAX + 1);
     size_t have = 0;
-    if (buffer == NULL) die("receiver");
+    if (buffer == NULL) give_up("receiver");
     for (;;) {
         char *end = NULL;
         size_t body = 0, head_n;
@@ -165,12 +165,12 @@ static void *take(void *arg)
     int fd;
     while ((fd = accept4(r->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
         struct connection *c = calloc(1, sizeof *c);
-        if (c == NULL) die("receiver");
+        if (c == NULL) give_up("receiver");
         pthread_mutex_lock(&r->lock);
-        if (r->connections == CONNECTIONS_MAX) die("receiver: too many connections");
+        if (r->connections == CONNECTIONS_MAX) give_up("receiver: too many connections");
         *c = (struct connection){r, fd, r->connections++};
         r->open[c->index] = fd;
-        if (pthread_create(&r->threads[c->index], NULL, serve, c) != 0) die("receiver");
+        if (pthread_create(&r->threads[c->index], NULL, serve, c) != 0) give_up("receiver");
         pthread_mutex_unlock(&r->lock);
     }
     return NULL;
@@ -181,7 +181,7 @@ struct receiver *receiver_start(void)
     struct receiver *r = calloc(1, sizeof *r);
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t n = sizeof a;
-    if (r == NULL || (r->got = calloc(REQUESTS_MAX, sizeof *r->got)) == NULL) die("receiver");
+    if (r == NULL || (r->got = calloc(REQUESTS_MAX, sizeof *r->got)) == NULL) give_up("receiver");
     pthread_mutex_init(&r->lock, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -191,9 +191,9 @@ struct receiver *receiver_start(void)
     r->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (r->fd < 0 || bind(r->fd, (struct sockaddr *)&a, sizeof a) != 0 || listen(r->fd, 512) != 0 ||
         getsockname(r->fd, (struct sockaddr *)&a, &n) != 0)
-        die("receiver");
+        give_up("receiver");
     r->port = ntohs(a.sin_port);
-    if (pthread_create(&r->thread, NULL, take, r) != 0) die("receiver");
+    if (pthread_create(&r->thread, NULL, take, r) != 0) give_up("receiver");
     return r;
 }
 
@@ -231,7 +231,7 @@ bool receiver_await(struct receiver *r, size_t n, double seconds)
 struct received receiver_get(struct receiver *r, size_t i)
 {
     pthread_mutex_lock(&r->lock);
-    if (i >= r->n) die("receiver: no such request");
+    if (i >= r->n) give_up("receiver: no such request");
     struct received x = r->got[i];
     pthread_mutex_unlock(&r->lock);
     return x;
