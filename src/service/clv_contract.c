@@ -75,8 +75,8 @@ static void add_contract(struct lives *x, const struct json *attributes)
     if (start >= end_of_day) return;
     const bool lost = end != TIME_NONE && end < end_of_day;
     const double lived = (double)((lost ? end : end_of_day) - start) / period;
-    /* Months and years are not all as long as the period: what ends within a week of it, or a fortieth, ends with it. */
-    const double slack = fmin(7.0 / x->t->params.period_days, 0.025);
+    /* Months and years are not all as long as the period: what ends a few days from its end ends with it. */
+    const double slack = fmin(7.0 / x->t->params.period_days, 0.1);
     const double periods = lost ? fmax(1, ceil(lived - slack)) : floor(lived + slack);
     x->customers++;
     if (periods < 1) x->too_young++;
