@@ -161,12 +161,13 @@ static double worth_between(const struct purchase_day *days, size_t n, int32_t a
     return sum;
 }
 
-/* Repeat purchases a day, of those who are learnt from. The days lie in [0, end - day 1970) and are moved when the first is
- * known. */
+/* Repeat purchases a day, of those who are learnt from; at first the series ends with `end` and begins a hundred years before,
+ * and is moved when the first day is known. */
 static void count_days(struct clv_table *t, const struct purchase_day *days, size_t n, int32_t first)
 {
+    const int64_t begin = (int64_t)t->end - (int64_t)t->n_days + 1;
     for (size_t k = 0; k < n && days[k].day <= t->end; k++)
-        if (days[k].purchases > 0 && days[k].day > first) t->daily[days[k].day - (t->end - (int32_t)t->n_days + 1)]++;
+        if (days[k].purchases > 0 && days[k].day > first && days[k].day >= begin) t->daily[days[k].day - begin]++;
 }
 
 static enum meros_code add(void *arg, int64_t customer_no, const struct purchase_day *days, size_t n, struct str attributes,
