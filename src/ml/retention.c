@@ -67,3 +67,41 @@ double sbg_remaining(const struct sbg *m, double n, double rate)
     }
     return sum;
 }
+
+/* --- errors: slopes by ln alpha and ln beta in central differences */
+
+static double survival(const struct sbg *m, double n, double unused)
+{
+    (void)unused;
+    return sbg_survival(m, n);
+}
+
+static double retention(const struct sbg *m, double n, double unused)
+{
+    (void)unused;
+    return sbg_retention(m, n);
+}
+
+static double error_of(double (*of)(const struct sbg *, double, double), const struct sbg *m, const double *covariance, double n, double rate)
+{
+    const double h = 1e-4;
+    const struct sbg up_a = {m->alpha * exp(h), m->beta}, down_a = {m->alpha * exp(-h), m->beta};
+    const struct sbg up_b = {m->alpha, m->beta * exp(h)}, down_b = {m->alpha, m->beta * exp(-h)};
+    const double a = (of(&up_a, n, rate) - of(&down_a, n, rate)) / (2 * h), b = (of(&up_b, n, rate) - of(&down_b, n, rate)) / (2 * h);
+    return sqrt(a * a * covariance[0] + a * b * (covariance[1] + covariance[2]) + b * b * covariance[3]);
+}
+
+double sbg_survival_error(const struct sbg *m, const double *covariance, double periods)
+{
+    return error_of(survival, m, covariance, periods, 0);
+}
+
+double sbg_retention_error(const struct sbg *m, const double *covariance, double period)
+{
+    return error_of(retention, m, covariance, period, 0);
+}
+
+double sbg_remaining_error(const struct sbg *m, const double *covariance, double n, double rate)
+{
+    return error_of(sbg_remaining, m, covariance, n, rate);
+}

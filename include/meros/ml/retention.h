@@ -19,4 +19,9 @@ double sbg_retention(const struct sbg *m, double period);  /* the chance that wh
  * due now; rate 0: undiscounted, INFINITY when alpha <= 1. */
 double sbg_remaining(const struct sbg *m, double n, double rate);
 
+/* Standard errors of the three by the delta method; covariance: of (ln alpha, ln beta), as struct mle_fit has it (NaN gives NaN). */
+double sbg_survival_error(const struct sbg *m, const double *covariance, double periods);
+double sbg_retention_error(const struct sbg *m, const double *covariance, double period);
+double sbg_remaining_error(const struct sbg *m, const double *covariance, double n, double rate);
+
 #endif

@@ -9,6 +9,7 @@
 #include "meros/ml/clv_eval.h"
 #include "meros/ml/rng.h"
 #include "meros/ml/special.h"
+#include "simulate.h"
 
 #define near(got, want, tolerance, ...)                                                                      \
     cr_expect(fabs((got) - (want)) <= (tolerance), "%s: %.10g, want %.10g", #got, (double)(got), (double)(want))
@@ -158,4 +159,110 @@ Test(choice, goes_by_convergence_then_error_then_likelihood)
     cr_expect_eq(clv_choose(none + 1, 2, reason), 1);
     cr_expect_not_null(strstr(reason, "did not"), "%s", reason);
     cr_expect_eq(clv_choose(none, 1, reason), 0);
+}
+
+/* --- data at the edge */
+
+static enum meros_code fit_of(const double rows[][5], size_t n, enum clv_kind kind, struct clv_model *m)
+{
+    static double column[5][1000];
+    for (size_t i = 0; i < n; i++)
+        for (int c = 0; c < 5; c++) column[c][i] = rows[i][c];
+    const struct clv_data d = {.n = n, .x = column[0], .t_x = column[1], .t = column[2], .mean_value = column[3], .value_days = column[4]};
+    const struct clv_fit_params p = {.kind = kind, .unit = CLV_DAY, .mean_value = 12};
+    return clv_fit(&d, &p, NULL, m, &err);
+}
+
+static void usable(const struct clv_model *m)
+{
+    cr_expect_eq(clv_check(m, &err), MEROS_OK, "%s", err.detail);
+    const struct clv_question q = {365, 0.1, 0.9};
+    const struct clv_history histories[] = {{0}, {.t = 100}, {3, 90, 100, 20, 3, NULL}, {1e6, 5000, 5000, 20, 1e6, NULL}};
+    for (int i = 0; i < 4; i++) {
+        struct clv_answer a;
+        clv_score(m, &q, &histories[i], &a);
+        cr_expect(isfinite(a.clv) && a.clv >= 0 && a.low <= a.clv && a.clv <= a.high && isfinite(a.high), "%s history %d: %g [%g, %g]",
+                  clv_kind_name(m->purchase.kind), i, a.clv, a.low, a.high);
+    }
+}
+
+Test(clv, data_at_the_edge_are_refused_in_words_or_fitted_and_usable, .timeout = 120)
+{
+    static const double nobody_again[][5] = {{0, 0, 9}, {0, 0, 30}}, one[][5] = {{3, 50, 80, 20, 3}}, just_come[][5] = {{0, 0, 0}, {0, 0, 0}};
+    static const double huge[][5] = {{1e6, 2999, 3000, 5, 1e6}, {0, 0, 3000}, {1, 20, 400, 7, 1}, {3, 300, 500, 7, 3}};
+    static double same[200][5];
+    struct clv_model m;
+    for (int i = 0; i < 200; i++) memcpy(same[i], (double[]){4, 70, 90, 25, 4}, sizeof same[i]);
+    for (enum clv_kind k = 0; k < CLV_KINDS; k++) {
+        cr_expect_eq(fit_of(one, 0, k, &m), MEROS_UNPROCESSABLE);
+        cr_expect_eq(fit_of(nobody_again, 2, k, &m), MEROS_UNPROCESSABLE);
+        cr_expect_eq(fit_of(just_come, 2, k, &m), MEROS_UNPROCESSABLE);
+        cr_assert_eq(fit_of(one, 1, k, &m), MEROS_OK, "%s", err.detail);
+        cr_expect_eq(m.spend.kind, CLV_SPEND_MEAN);
+        near(m.spend.mean, 20, 0);
+        usable(&m);
+        cr_assert_eq(fit_of(same, 200, k, &m), MEROS_OK, "%s", err.detail);
+        cr_expect_eq(m.spend.kind, CLV_SPEND_MEAN); /* everything is worth 25 */
+        cr_expect(isnan(m.spend.correlation));
+        usable(&m);
+        cr_assert_eq(fit_of(huge, 4, k, &m), MEROS_OK, "%s", err.detail);
+        usable(&m);
+    }
+}
+
+Test(clv, purchases_worth_nothing_leave_the_value_model_and_nothing_known_leaves_the_mean)
+{
+    static const double worthless[][5] = {{3, 50, 80, 0, 3}, {1, 20, 80, -4, 1}, {2, 30, 80, NAN, 2}, {0, 0, 80}, {0, 0, 60}, {0, 0, 50}};
+    struct clv_model m;
+    cr_assert_eq(fit_of(worthless, 6, CLV_BGNBD, &m), MEROS_OK, "%s", err.detail);
+    cr_expect_eq(m.spend.kind, CLV_SPEND_MEAN);
+    near(m.spend.mean, 12, 0);
+    near(m.spend.buyers, 0, 0);
+}
+
+Test(clv, a_correlation_of_frequency_and_value_is_warned_of)
+{
+    static double rows[300][5];
+    struct clv_model m;
+    for (int i = 0; i < 300; i++) memcpy(rows[i], (double[]){1 + i % 9, 60 + i % 20, 90, (1 + i % 9) * 10 + i % 7, 1 + i % 9}, sizeof rows[i]);
+    cr_assert_eq(fit_of(rows, 300, CLV_BGNBD, &m), MEROS_OK, "%s", err.detail);
+    cr_expect(m.spend.correlation > 0.9 && m.spend.correlation_warning, "%g", m.spend.correlation);
+}
+
+Test(clv, fits_in_days_and_in_weeks_are_one_model_penalty_or_not)
+{
+    static struct cdnow c;
+    with_cdnow(&c);
+    const struct clv_data d = {.n = c.n, .x = c.x, .t_x = c.t_x, .t = c.t};
+    for (enum clv_kind k = 0; k < CLV_KINDS; k++)
+        for (double penalty = 0; penalty < 0.02; penalty += 0.01) {
+            struct clv_model day, week;
+            cr_assert_eq(clv_fit(&d, &(struct clv_fit_params){k, CLV_DAY, penalty, 0}, NULL, &day, &err), MEROS_OK);
+            cr_assert_eq(clv_fit(&d, &(struct clv_fit_params){k, CLV_WEEK, penalty, 0}, NULL, &week, &err), MEROS_OK);
+            near(day.purchase.parameter[0], week.purchase.parameter[0], 1e-4 * week.purchase.parameter[0]);
+            near(day.purchase.parameter[1], 7 * week.purchase.parameter[1], 7e-4 * week.purchase.parameter[1]);
+            near(day.purchase.parameter[2], week.purchase.parameter[2], 1e-3 * week.purchase.parameter[2]);
+        }
+}
+
+/* Enough groups for a sample to be fitted first. */
+Test(clv, a_fit_that_began_with_a_sample_is_the_maximum_of_all, .timeout = 120)
+{
+    enum { N = 40000 };
+    static double x[N], t_x[N], t[N];
+    const struct bgnbd truth = {BGNBD, .8, 5, .6, 3};
+    struct ml_rng r;
+    ml_rng_seed(&r, 21);
+    for (size_t i = 0; i < N; i++) {
+        t[i] = 200 + floor(300 * ml_rng_uniform(&r));
+        simulate_bgnbd(&truth, &r, t[i] / 7, &x[i], &t_x[i]);
+        t_x[i] *= 7;
+    }
+    const struct clv_data d = {.n = N, .x = x, .t_x = t_x, .t = t};
+    struct clv_model m;
+    cr_assert_eq(clv_fit(&d, &(struct clv_fit_params){CLV_BGNBD, CLV_WEEK, 0, 0}, NULL, &m, &err), MEROS_OK, "%s", err.detail);
+    cr_expect(m.purchase.fit.converged && m.purchase.fit.decrement < 1e-6);
+    const double want[] = {.8, 5, .6, 3};
+    for (int i = 0; i < 4; i++)
+        cr_expect(fabs(m.purchase.parameter[i] - want[i]) < 3 * m.purchase.standard_error[i], "%d: %g +- %g", i, m.purchase.parameter[i], m.purchase.standard_error[i]);
 }

@@ -218,6 +218,37 @@ Test(sbg, agrees_with_fader_and_hardie)
     near(sbg_remaining(&m, 3, .1), sum, 1e-9);
 }
 
+/* DERL of Fader & Hardie 2010: (beta+n)/(alpha+beta+n) F(1, beta+n+1; alpha+beta+n+1; 1/(1+d)) before renewal n + 1. */
+Test(sbg, remaining_lifetime_is_the_closed_form_discounted_or_not)
+{
+    const struct sbg m = {.66809, 3.80609}, steady = {2.5, 4};
+    for (int n = 0; n < 8; n++)
+        for (double d = 0.05; d < 0.5; d *= 2) {
+            const double b = m.beta + n;
+            near(sbg_remaining(&m, n, d), b / (m.alpha + b) * hypergeometric(1, b + 1, m.alpha + b + 1, 1 / (1 + d)), 1e-9);
+        }
+    near(sbg_remaining(&steady, 3, 0), (4 + 3) / 1.5, 1e-12);
+    cr_expect(isinf(sbg_remaining(&m, 3, 0)));
+    for (int n = 1; n < 8; n++) cr_expect(sbg_remaining(&m, n, 0.1) > sbg_remaining(&m, n - 1, 0.1), "who has stayed longer stays longer");
+}
+
+Test(sbg, errors_are_those_of_the_fit_carried_over)
+{
+    static const double lost[] = {131, 126, 90, 60, 42, 34, 26}, kept[7] = {0, 0, 0, 0, 0, 0, 491};
+    struct mle_fit f;
+    cr_assert_eq(sbg_fit(lost, kept, 7, NULL, &f, NULL, &err), MEROS_OK);
+    const struct sbg m = {f.parameter[0], f.parameter[1]};
+    const double *c = f.covariance, whole = m.alpha + m.beta + 2;
+    const double a = -m.alpha * (m.beta + 2) / (whole * whole), b = m.beta * m.alpha / (whole * whole); /* slopes of retention 3 */
+    near(sbg_retention_error(&m, c, 3), sqrt(a * a * c[0] + 2 * a * b * c[1] + b * b * c[3]), 1e-8);
+    for (int t = 1; t <= 7; t++) { /* no better than seven counts of 1,000 customers could tell, and not much worse */
+        const double s = sbg_survival(&m, t), binomial = sqrt(s * (1 - s) / 1000);
+        cr_expect(sbg_survival_error(&m, c, t) > 0.4 * binomial && sbg_survival_error(&m, c, t) < 1.1 * binomial, "%d", t);
+    }
+    cr_expect(sbg_remaining_error(&m, c, 0, 0.1) > 0 && sbg_remaining_error(&m, c, 0, 0.1) < 0.1 * sbg_remaining(&m, 0, 0.1));
+    cr_expect(isnan(sbg_survival_error(&m, (double[]){NAN, NAN, NAN, NAN}, 2)));
+}
+
 /* --- gradients, degenerate data, recovery of what was simulated */
 
 static void simulate(const struct bgnbd *m, size_t n, double *x, double *t_x, double *t, uint64_t seed)
