@@ -113,28 +113,28 @@ fixed_addresses=
 
 for source in tests/unit/*/; do
     layer=$(basename "$source")
-    [ -n "$(find "$source" -name '*.c')" ] && suite "unit_$layer" 600
+    [ -n "$(find "$source" -name '*.c')" ] && suite "unit_$layer" 900
 done
-[ -n "$(find tests/store -name '*.c' 2>/dev/null)" ] && suite store 900
-[ -n "$(find tests/http -name '*.c' 2>/dev/null)" ] && suite http 900
+[ -n "$(find tests/store -name '*.c' 2>/dev/null)" ] && suite store 1500
+[ -n "$(find tests/http -name '*.c' 2>/dev/null)" ] && suite http 1500
 for source in tests/threads/*.c; do
     [ -e "$source" ] || continue
     name=threads_$(basename "$source" .c)
     export TSAN_OPTIONS="halt_on_error=1:second_deadlock_stack=1:log_path=$reports/$name.san"
     # shellcheck disable=SC2086
-    program "$name" 300 $fixed_addresses "build/tsan/tests/$name"
+    program "$name" 600 $fixed_addresses "build/tsan/tests/$name"
 done
 for source in tests/fuzz/*.c; do
     [ -e "$source" ] && [ "$(basename "$source")" != replay.c ] || continue
     name=fuzz_$(basename "$source" .c)
-    program "$name" 120 "build/asan/tests/$name"
+    program "$name" 300 "build/asan/tests/$name"
 done
 
 # Other people's SDKs against the real program; a program of its own, in TAP as the others.
 clients() {
     wanted clients || return 0
     begin=$(date +%s)
-    timeout --kill-after=10 420 sh tests/clients/run.sh >"$reports/clients.log" 2>&1
+    timeout --kill-after=10 900 sh tests/clients/run.sh >"$reports/clients.log" 2>&1
     status=$?
     good=$(grep '^ok - ' "$reports/clients.log" | grep -vc '# SKIP')
     bad=$(grep -c '^not ok' "$reports/clients.log")

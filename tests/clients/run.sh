@@ -25,8 +25,12 @@ if [ "$(cat "$packages/installed" 2>/dev/null)" != "$lock" ]; then
     command -v npm >/dev/null 2>&1 || skip_all "npm is not installed"
     mkdir -p "$packages"
     cp tests/clients/package.json tests/clients/package-lock.json "$packages/"
-    # Nothing of a package runs when it is installed.
-    if ! (cd "$packages" && npm install --ignore-scripts --no-audit --no-fund --omit=optional) >"$packages/npm.log" 2>&1; then
+    # Nothing of a package runs when it is installed. A registry that hiccups is asked again, one that is silent given up.
+    install() {
+        (cd "$packages" && timeout 150 npm install --ignore-scripts --no-audit --no-fund --omit=optional --fetch-timeout=20000 \
+            --fetch-retries=3 --fetch-retry-mintimeout=1000 --fetch-retry-maxtimeout=10000) >"$packages/npm.log" 2>&1
+    }
+    if ! install && ! install; then
         grep -iv '^npm warn' "$packages/npm.log" | tail -n 5 >&2
         skip_all "npm could not install the packages; see build/clients/npm.log"
     fi

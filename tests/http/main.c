@@ -65,7 +65,7 @@ int main(int argc, char **argv)
     int rc = 0;
     curl_global_init(CURL_GLOBAL_DEFAULT);
     struct criterion_test_set *tests = criterion_initialize();
-    if (criterion_options.timeout == 0) criterion_options.timeout = 240; /* of one test: nothing hangs for ever */
+    if (criterion_options.timeout == 0) criterion_options.timeout = 400; /* of one test: nothing hangs for ever */
     if (criterion_handle_args(argc, argv, true)) {
         instances_begin();
         instance_make_template(&template);

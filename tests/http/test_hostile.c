@@ -57,7 +57,7 @@ static void try_parameters(void *arg, const struct operation *op)
     }
 }
 
-Test(hostile, no_operation_ignores_a_parameter_or_takes_a_wrong_one, .timeout = 240)
+Test(hostile, no_operation_ignores_a_parameter_or_takes_a_wrong_one, .timeout = 500)
 {
     int tried = 0;
     openapi_each(client_contract(), try_parameters, &tried);
@@ -157,7 +157,7 @@ static void mutate(void *arg, const struct operation *op)
     }
 }
 
-Test(hostile, every_body_with_one_value_wrong_is_answered_as_documented, .timeout = 200)
+Test(hostile, every_body_with_one_value_wrong_is_answered_as_documented, .timeout = 500)
 {
     struct instance s;
     struct mutations m = {0};
@@ -183,7 +183,7 @@ static void field(struct buf *b, const char *value, size_t n)
     buf_char(b, '"');
 }
 
-Test(hostile, rows_with_one_value_wrong_are_all_accounted_for, .timeout = 240)
+Test(hostile, rows_with_one_value_wrong_are_all_accounted_for, .timeout = 500)
 {
     static const struct {
         const char *dataset, *columns[8], *good[8];
@@ -241,7 +241,7 @@ static void *send_one(void *arg)
     return NULL;
 }
 
-Test(hostile, the_same_file_sent_eight_times_at_once_lands_once, .timeout = 240)
+Test(hostile, the_same_file_sent_eight_times_at_once_lands_once, .timeout = 500)
 {
     enum { SENDERS = 8, LINES = 500 };
     static struct sender senders[SENDERS];

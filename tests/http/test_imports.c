@@ -245,7 +245,7 @@ static size_t big_file(void *arg, char *to, size_t cap)
 }
 
 /* Five times the file must not take noticeably more memory: the body is never held whole. */
-Test(imports, fifty_megabytes_stream_through_in_flat_memory, .timeout = 240)
+Test(imports, fifty_megabytes_stream_through_in_flat_memory, .timeout = 500)
 {
     struct instance s;
     instance_start(&s, (const char *const[]){"ASAN_OPTIONS=abort_on_error=1:quarantine_size_mb=1", "MEROS_LOG_LEVEL=info", NULL});
@@ -268,7 +268,7 @@ static size_t from_gzip(void *arg, char *to, size_t cap)
     return fread(to, 1, cap, arg);
 }
 
-Test(imports, online_retail_gives_its_known_totals, .timeout = 240)
+Test(imports, online_retail_gives_its_known_totals, .timeout = 500)
 {
     const char *folder = getenv("MEROS_TEST_DATA"), *path = text("%s/online_retail/OnlineRetail.csv.gz", folder == NULL ? "" : folder);
     FILE *f = folder == NULL ? NULL : fopen(path, "re");

@@ -60,7 +60,7 @@ static void fill(int customers)
     buf_done(&b);
 }
 
-Test(jobs, stream_their_progress_until_they_end, .timeout = 240)
+Test(jobs, stream_their_progress_until_they_end, .timeout = 500)
 {
     struct instance s;
     struct buf events;
@@ -98,15 +98,16 @@ Test(jobs, stream_their_progress_until_they_end, .timeout = 240)
     instance_done(&s);
 }
 
-Test(jobs, are_cancelled_while_queued_at_once_and_while_running_within_seconds, .timeout = 240)
+Test(jobs, are_cancelled_while_queued_at_once_and_while_running_within_seconds, .timeout = 500)
 {
     struct instance s;
     instance_start(&s, (const char *const[]){"MEROS_LOG_LEVEL=info", NULL});
     client_use(&s);
     fill(1500);
     const char *train = "{\"kind\":\"train.segments\",\"params\":{\"name\":\"c\",\"k\":\"auto\"}}";
-    struct reply *first = post("/v1/jobs", train), *second = post("/v1/jobs", train);
-    const char *running = text("/v1/jobs/%s", text_at(first, "/id")), *queued = text("/v1/jobs/%s", text_at(second, "/id"));
+    struct reply *first = post("/v1/jobs", train), *last = NULL;
+    for (int i = 0; i < 6; i++) expect(last = post("/v1/jobs", train), 202); /* so many trainings take longer than this client, however slow it is */
+    const char *running = text("/v1/jobs/%s", text_at(first, "/id")), *queued = text("/v1/jobs/%s", text_at(last, "/id"));
     expect(get(text("%s/done", queued)), 404);
     struct reply *r = delete_(queued);
     expect(r, 200);
@@ -121,12 +122,12 @@ Test(jobs, are_cancelled_while_queued_at_once_and_while_running_within_seconds, 
         cr_assert_lt(seconds_now() - began, 40);
     }
     r = post("/v1/jobs", "{\"kind\":\"train.segments\",\"params\":{\"name\":\"c\",\"k\":2}}");
-    cr_assert_str_eq(text_at(await_job(text_at(r, "/id"), 100), "/state"), "succeeded", "the queue goes on");
+    cr_assert_str_eq(text_at(await_job(text_at(r, "/id"), 200), "/state"), "succeeded", "the queue goes on");
     expect(delete_("/v1/jobs/job_nope"), 404);
     instance_done(&s);
 }
 
-Test(jobs, that_cannot_be_done_fail_with_a_problem, .timeout = 240)
+Test(jobs, that_cannot_be_done_fail_with_a_problem, .timeout = 500)
 {
     struct instance s;
     instance_start(&s, NULL); /* nobody has bought anything */

@@ -194,7 +194,7 @@ Test(kafka, poison_goes_aside_and_neither_an_absent_database_nor_reading_again_c
     end();
 }
 
-Test(kafka, a_stored_place_that_the_topic_lacks_is_said_and_latest_keeps_where_it_began, .timeout = 300)
+Test(kafka, a_stored_place_that_the_topic_lacks_is_said_and_latest_keeps_where_it_began, .timeout = 500)
 {
     begin();
     produce(0, 10 * PARTITIONS);
@@ -247,7 +247,7 @@ Test(kafka, segment_changes_arrive_on_their_topic_once_and_in_order, .timeout = 
     end();
 }
 
-Test(kafka, without_brokers_the_service_lives_says_so_and_stops_in_time, .timeout = 240)
+Test(kafka, without_brokers_the_service_lives_says_so_and_stops_in_time, .timeout = 500)
 {
     instance_start(&a, (const char *const[]){"MEROS_KAFKA_BROKERS=127.0.0.1:1", "MEROS_KAFKA_TOPICS=clicks", "MEROS_KAFKA_CHANGES_TOPIC=changes", NULL});
     client_use(&a);

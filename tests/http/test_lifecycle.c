@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include "client.h"
 
-Test(lifecycle, without_its_database_it_lives_says_so_and_comes_up_when_it_comes, .timeout = 240)
+Test(lifecycle, without_its_database_it_lives_says_so_and_comes_up_when_it_comes, .timeout = 500)
 {
     /* An address where nothing listens, then something that is no PostgreSQL: the service goes on waiting. */
     struct instance s;
@@ -64,7 +64,7 @@ Test(lifecycle, a_second_service_on_the_same_folder_is_refused)
     cr_assert_not_null(strstr(said, "already serves"), "%s", said);
 }
 
-Test(lifecycle, hangup_takes_over_what_reloads_and_names_what_needs_a_restart, .timeout = 240)
+Test(lifecycle, hangup_takes_over_what_reloads_and_names_what_needs_a_restart, .timeout = 500)
 {
     struct instance s;
     char path[] = "/tmp/meros-test-reload-XXXXXX";
@@ -89,7 +89,7 @@ Test(lifecycle, hangup_takes_over_what_reloads_and_names_what_needs_a_restart, .
     instance_done(&s);
 }
 
-Test(lifecycle, killed_outright_it_comes_back_with_its_keys_and_its_data, .timeout = 240)
+Test(lifecycle, killed_outright_it_comes_back_with_its_keys_and_its_data, .timeout = 500)
 {
     struct instance s;
     instance_start(&s, NULL);
@@ -104,7 +104,7 @@ Test(lifecycle, killed_outright_it_comes_back_with_its_keys_and_its_data, .timeo
     instance_done(&s);
 }
 
-Test(lifecycle, the_end_of_its_postgresql_is_mended_and_meanwhile_answered_503, .timeout = 240)
+Test(lifecycle, the_end_of_its_postgresql_is_mended_and_meanwhile_answered_503, .timeout = 500)
 {
     struct instance s;
     instance_start(&s, NULL);
@@ -140,7 +140,7 @@ static void await_in_flight(int n)
     }
 }
 
-Test(lifecycle, terminated_in_the_middle_of_a_request_it_answers_that_and_leaves, .timeout = 240)
+Test(lifecycle, terminated_in_the_middle_of_a_request_it_answers_that_and_leaves, .timeout = 500)
 {
     struct instance s;
     instance_start(&s, (const char *const[]){"MEROS_DRAIN_TIMEOUT=100s", NULL});
@@ -166,7 +166,7 @@ Test(lifecycle, terminated_in_the_middle_of_a_request_it_answers_that_and_leaves
     cr_assert_eq(instance_wait(&s, 60), 0);
 }
 
-Test(lifecycle, a_second_signal_ends_at_once, .timeout = 240)
+Test(lifecycle, a_second_signal_ends_at_once, .timeout = 500)
 {
     struct instance s;
     instance_start(&s, (const char *const[]){"MEROS_DRAIN_TIMEOUT=200s", NULL});

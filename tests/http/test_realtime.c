@@ -131,7 +131,7 @@ static void members_are_those_of_the_moment(const char *quiet, const char *busy,
     expect(get("/v1/segmentations/nope/transitions?from=2020-01-01"), 404);
 }
 
-Test(realtime, an_event_moves_a_customer_and_histories_and_members_tell, .timeout = 240)
+Test(realtime, an_event_moves_a_customer_and_histories_and_members_tell, .timeout = 500)
 {
     open_shop((const char *const[]){"MEROS_LOG_LEVEL=info", NULL});
     const char *quiet = segment_of("v0", "id"), *busy = segment_of("v1", "id"), *trained = text_at(get("/v1/segmentations/activity"), "/evaluated_at");
@@ -191,7 +191,7 @@ static void listen_to(const char *path, const char *header, struct heard *h)
     cr_assert_eq(strncmp(r->type, "text/event-stream", 17), 0);
 }
 
-Test(realtime, the_stream_tells_as_it_happens_and_goes_on_where_it_was_cut, .timeout = 240)
+Test(realtime, the_stream_tells_as_it_happens_and_goes_on_where_it_was_cut, .timeout = 500)
 {
     open_shop((const char *const[]){"MEROS_LOG_LEVEL=info", NULL});
     const char *busy = segment_of("v1", "id");
@@ -226,7 +226,7 @@ Test(realtime, the_stream_tells_as_it_happens_and_goes_on_where_it_was_cut, .tim
 
 /* --- what dies in between */
 
-Test(realtime, a_change_that_was_committed_before_a_kill_is_judged_after_the_restart, .timeout = 300)
+Test(realtime, a_change_that_was_committed_before_a_kill_is_judged_after_the_restart, .timeout = 500)
 {
     open_shop((const char *const[]){"MEROS_LOG_LEVEL=info", NULL});
     for (int i = 0; i < 4; i++) {
@@ -253,7 +253,7 @@ static int by_value(const void *a, const void *b)
 
 /* From the answer of an event, which follows its commit, to the moment at which the customer was judged. The bound is that
  * of a machine on which much else runs; what is printed is what it takes, and `make bench` holds it to its promise. */
-Test(realtime, two_hundred_customers_are_judged_within_moments_of_their_events, .timeout = 240)
+Test(realtime, two_hundred_customers_are_judged_within_moments_of_their_events, .timeout = 500)
 {
     enum { EVENTS = 200 };
     static int64_t answered[EVENTS];

@@ -36,7 +36,7 @@ static void await_running(const char *id)
     }
 }
 
-Test(recovery, a_training_killed_with_its_process_is_taken_over_and_ends_right, .timeout = 240)
+Test(recovery, a_training_killed_with_its_process_is_taken_over_and_ends_right, .timeout = 500)
 {
     instance_start(&s, (const char *const[]){"MEROS_LOG_LEVEL=info", NULL});
     client_use(&s);
@@ -142,7 +142,7 @@ static double stored(void)
     return sum;
 }
 
-Test(recovery, the_death_of_postgresql_under_load_loses_nothing_that_was_acknowledged, .timeout = 240)
+Test(recovery, the_death_of_postgresql_under_load_loses_nothing_that_was_acknowledged, .timeout = 500)
 {
     int unavailable, broken;
     instance_start(&s, (const char *const[]){"MEROS_LOG_LEVEL=info", NULL});
@@ -163,7 +163,7 @@ Test(recovery, the_death_of_postgresql_under_load_loses_nothing_that_was_acknowl
     instance_done(&s);
 }
 
-Test(recovery, terminated_under_load_and_training_it_leaves_within_ten_seconds_and_hands_the_job_back, .timeout = 240)
+Test(recovery, terminated_under_load_and_training_it_leaves_within_ten_seconds_and_hands_the_job_back, .timeout = 500)
 {
     int unavailable, broken;
     instance_start(&s, (const char *const[]){"MEROS_LOG_LEVEL=info", NULL});
@@ -190,7 +190,7 @@ Test(recovery, terminated_under_load_and_training_it_leaves_within_ten_seconds_a
 
 /* --- the log */
 
-Test(recovery, neither_secrets_nor_personal_data_reach_the_log, .timeout = 240)
+Test(recovery, neither_secrets_nor_personal_data_reach_the_log, .timeout = 500)
 {
     static const char *const formats[] = {"MEROS_LOG_FORMAT=text", "MEROS_LOG_FORMAT=json"};
     for (int f = 0; f < 2; f++) {

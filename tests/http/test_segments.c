@@ -184,7 +184,7 @@ static void an_erased_customer_is_in_no_segment(void)
     cr_assert_null(strstr(list->body, "\"s-2-5\""));
 }
 
-Test(segments, from_orders_to_segments_and_back_to_an_older_model, .timeout = 240)
+Test(segments, from_orders_to_segments_and_back_to_an_older_model, .timeout = 500)
 {
     instance_start(&s, (const char *const[]){"MEROS_LOG_LEVEL=info", NULL});
     client_use(&s);
@@ -203,7 +203,7 @@ Test(segments, from_orders_to_segments_and_back_to_an_older_model, .timeout = 24
     instance_done(&s);
 }
 
-Test(segments, the_same_data_and_seed_give_the_same_segments_whatever_the_threads, .timeout = 240)
+Test(segments, the_same_data_and_seed_give_the_same_segments_whatever_the_threads, .timeout = 500)
 {
     double inertia[2];
     const char *settings[] = {"MEROS_TRAINING_THREADS=1", "MEROS_TRAINING_THREADS=3"};
@@ -218,7 +218,7 @@ Test(segments, the_same_data_and_seed_give_the_same_segments_whatever_the_thread
 }
 
 /* A poisoned attribute of one customer must stop neither the training of all nor the reading of that one. */
-Test(segments, odd_attributes_of_a_few_stop_nobodys_training, .timeout = 240)
+Test(segments, odd_attributes_of_a_few_stop_nobodys_training, .timeout = 500)
 {
     instance_start(&s, (const char *const[]){"MEROS_LOG_LEVEL=info", NULL});
     client_use(&s);

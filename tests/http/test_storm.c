@@ -184,7 +184,7 @@ Test(storm, every_acknowledged_event_is_there_once_whatever_is_killed, .timeout 
     instance_done(&s);
 }
 
-Test(storm, slow_and_half_open_clients_do_not_hold_up_the_others, .timeout = 240)
+Test(storm, slow_and_half_open_clients_do_not_hold_up_the_others, .timeout = 500)
 {
     /* Whoever waited for the slow ones would wait longer than is allowed below. */
     instance_start(&s, (const char *const[]){"MEROS_HEADER_TIMEOUT=200s", "MEROS_BODY_IDLE_TIMEOUT=200s", NULL});
