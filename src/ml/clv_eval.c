@@ -6,7 +6,8 @@
 #include <string.h>
 #include "meros/ml/matrix.h"
 
-enum { CUSTOMERS_PER_PART = 2048, PARTS_AT_ONCE = 64 }; /* at once: between two looks at whether to go on */
+/* At once: between two looks at whether to go on; of a model that did not converge a customer may take a millisecond. */
+enum { CUSTOMERS_PER_PART = 256, PARTS_AT_ONCE = 16 };
 
 /* --- hold-out */
 
