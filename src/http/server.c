@@ -19,7 +19,7 @@ enum {
     FDS_RESERVED = 64,          /* for files, the database, epoll and what libraries open */
     CONNECTIONS_MAX_DEFAULT = 4096,
     SLOW_THREADS_MAX = 64,
-    CONNECTION_MEMORY = 32768,  /* a request's line and headers must fit */
+    CONNECTION_MEMORY = 16384,  /* a request's line and headers must fit; libmicrohttpd wipes all of it after each request */
     LISTEN_BACKLOG = 1024,
     LOG_PER_SECOND = 5,
     CUT_GRACE_MS = 5000

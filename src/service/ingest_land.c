@@ -79,9 +79,11 @@ static void take_fates(struct landing *l, const struct landing_part *p)
     for (size_t i = 0; i < p->b.n_outcomes; i++) p->outcome_results[i]->verdict = verdicts[p->b.outcomes[i].fate];
 }
 
-static enum meros_code wait_plain(struct landing *l, struct landing_part *p, struct meros_err *err)
+static enum meros_code land_plain(struct landing *l, struct landing_part *p, struct meros_err *err)
 {
-    enum meros_code rc = store_ingest_wait(l->conn, &p->b, err);
+    enum meros_code rc = store_ingest_send(l->conn, &p->b, true, err);
+    if (rc != MEROS_OK) return rc;
+    rc = store_ingest_wait(l->conn, &p->b, err);
     if (rc != MEROS_OK && !store_broken(l->conn)) store_rollback(l->conn);
     return rc;
 }
@@ -120,35 +122,16 @@ static enum meros_code land_part(struct landing *l, size_t from, size_t to, stru
     struct landing_part p;
     enum meros_code rc = make_part(l, from, to, &p, err);
     if (rc != MEROS_OK) return rc;
-    if (p.plain) {
-        rc = store_ingest_send(l->conn, &p.b, true, err);
-        if (rc == MEROS_OK) rc = wait_plain(l, &p, err);
-    } else {
-        rc = landing_full(l, &p, err);
-    }
+    rc = p.plain ? land_plain(l, &p, err) : landing_full(l, &p, err);
     if (rc == MEROS_OK) take_fates(l, &p);
     return rc != MEROS_OK && refused_value(err) ? land_halves(l, from, to, err) : rc;
 }
 
-void landing_begin(struct landing *l, struct pending *first)
+enum meros_code landing_land(struct landing *l, struct pending *first, struct meros_err *err)
 {
-    l->is_sent = false;
-    if (flatten(l, first, NULL) != MEROS_OK || connect(l, NULL) != MEROS_OK || make_part(l, 0, l->n, &l->sent, NULL) != MEROS_OK) return;
-    l->is_sent = l->sent.plain && store_ingest_send(l->conn, &l->sent.b, true, NULL) == MEROS_OK;
-}
-
-enum meros_code landing_finish(struct landing *l, struct pending *first, struct meros_err *err)
-{
-    enum meros_code rc = MEROS_OK;
-    if (!l->is_sent) {
-        if (l->first != first) rc = flatten(l, first, err);
-        if (rc == MEROS_OK) rc = connect(l, err);
-        return rc != MEROS_OK ? rc : land_part(l, 0, l->n, err);
-    }
-    l->is_sent = false;
-    rc = wait_plain(l, &l->sent, err);
-    if (rc == MEROS_OK) take_fates(l, &l->sent);
-    return rc != MEROS_OK && refused_value(err) ? land_halves(l, 0, l->n, err) : rc;
+    enum meros_code rc = l->first == first ? MEROS_OK : flatten(l, first, err);
+    if (rc == MEROS_OK) rc = connect(l, err);
+    return rc != MEROS_OK ? rc : land_part(l, 0, l->n, err);
 }
 
 void landing_end(struct landing *l)

@@ -1,13 +1,15 @@
-/* A small batch costs the network one exchange and a larger one two (three where it names somebody new), and the server a
- * few short statements over binary arrays:
+/* What a batch costs: one exchange with the server (its commit included) while everybody in it is known and its events are
+ * not too many, two or three otherwise; and in the server a few short statements over binary arrays:
  *
  *   names     only for ids that are not remembered: made where they are not there, then looked up
- *   rows      insert … on conflict do nothing, which tells what was new; of many events those that are there are looked
- *             up and the others copied
+ *   rows      hopefully: inserted (many: copied) as if none were there, for nearly always none is, and the statistics of all
+ *             are sent along. Should one be there after all, the identity's index refuses the whole transaction (23505), and
+ *             the batch, and some after it, are landed carefully: insert … on conflict do nothing, or a look-up of many
+ *             before the copy, and the statistics of those that were new
  *   activity  what the new events add to customer_event_stats, summed up here; who changed; commit
  *
- * The first exchange also begins, takes the lock and looks whether any customer is gone since the numbers were remembered
- * (customers_gone counts erasures and joins, which need the lock alone): then all are looked up again. */
+ * The first exchange also takes the lock and looks whether any customer is gone since the numbers were remembered
+ * (customers_gone counts erasures and joins, which need the lock alone): then nothing is done and all are looked up again. */
 #include "meros/store/ingest.h"
 
 #include <math.h>
@@ -27,8 +29,11 @@ static const char settings[] =
 static const struct sql LOCK_SHARED = {"ingest_lock_shared",
     "select pg_advisory_xact_lock_shared(" IMPORT_LOCK_NUMBER ")", SQL_ROW};
 static const struct sql LOCK_ALONE = {"ingest_lock_alone", "select pg_advisory_xact_lock(" IMPORT_LOCK_NUMBER ")", SQL_ROW};
-/* A statement of its own: it must see what the lock was waited for. */
-static const struct sql GONE = {"ingest_gone", "select last_value + is_called::int from customers_gone", SQL_ROW};
+/* The shared lock, and how many are gone, read when the lock is held since it depends on what taking it gave. (A sequence
+ * shows what it is and not what it was when the statement began.) */
+static const struct sql LOCK_GONE = {"ingest_lock_gone",
+    "select (select last_value + is_called::int from customers_gone where l.held is not null) "
+    "from (select pg_advisory_xact_lock_shared(" IMPORT_LOCK_NUMBER ") as held offset 0) l", SQL_ROW};
 static const struct sql MAKE_CUSTOMERS = {"ingest_make_customers",
     "with given as (select id, bool_and(anonymous <> 0) as anonymous from unnest($1::text[], $2::bigint[]) as u (id, anonymous) "
     "               group by id), "
@@ -58,25 +63,29 @@ static const struct sql FIND_CUSTOMERS = {"ingest_find_customers",
 static const struct sql FIND_PRODUCTS = {"ingest_find_products",
     "select product_id, product_no from products where product_id = any($1)", SQL_ROWS};
 
-/* Rows come in the order of their keys. */
+/* Rows come in the order of their keys. Arrays are unnested in the select list, one row after the other: in FROM each would
+ * be written into a table of its own first. */
 #define PUT(condition)                                                                                       \
     "insert into events (customer_no, event_key, kind, type, occurred_at, product_no, value, quantity, properties, event_id) " \
     "select c, k, kind, type, t, nullif(p, 0), v, q, properties, id "                                        \
-    "from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::text[], $5::timestamptz[], $6::bigint[], $7::numeric[], $8::numeric[], " \
-    "            $9::jsonb[], $10::text[]) as u (c, k, kind, type, t, p, v, q, properties, id) " condition   \
-    "on conflict do nothing returning customer_no, event_key"
-static const struct sql PUT_EVENTS = {"ingest_put_events", PUT(""), SQL_ROWS};
-/* Rows, activity and the note in one statement, so that a small batch is one exchange, its commit included: nothing is
- * done if anybody is gone since the numbers were looked up ($11). */
-static const struct sql PUT_AT_ONCE = {"ingest_put_at_once",
-    "with landed as (" PUT("where (select last_value + is_called::int from customers_gone) = $11 ") ", kind, occurred_at), "
-    "activity as (" ADD_ACTIVITY("landed", "$12") "), "
-    "note as ("
-    "  insert into changed_customers (customers, customer_nos) select count(*), array_agg(customer_no) "
-    "  from (select distinct customer_no from landed) d having count(*) > 0) "
-    "select customer_no, event_key from landed", SQL_ROWS};
-/* Many rows go in faster by COPY, which knows no conflicts: those that are there are looked up before. One that somebody
- * else puts there meanwhile fails the transaction (23505), which is then tried again. */
+    "from (select unnest($1::bigint[]) as c, unnest($2::uuid[]) as k, unnest($3::bigint[]) as kind, unnest($4::text[]) as type, " \
+    "        unnest($5::timestamptz[]) as t, unnest($6::bigint[]) as p, unnest($7::numeric[]) as v, unnest($8::numeric[]) as q, " \
+    "        unnest($9::jsonb[]) as properties, unnest($10::text[]) as id) u " condition
+#define ADD_ROWS(condition)                                                                                  \
+    "insert into customer_event_stats as s (customer_no, kind, count, decayed, decayed_at, first_at) "       \
+    "select * from (select unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::float8[]), " \
+    "                 unnest($5::timestamptz[]), unnest($6::timestamptz[])) u " condition JOIN_ACTIVITY("$7")
+#define NOBODY_GONE(number) "where (select last_value + is_called::int from customers_gone) = " number " "
+static const struct sql PUT_EVENTS = {"ingest_put_events", PUT("") "on conflict do nothing returning customer_no, event_key", SQL_ROWS};
+static const struct sql ADD = {"ingest_add_activity", ADD_ROWS(""), SQL_NOTHING};
+static const struct sql NOTE = {"ingest_note_changed",
+    "insert into changed_customers (customers, customer_nos) values (array_length($1::bigint[], 1), $1)", SQL_NOTHING};
+/* All in one exchange: each does nothing if anybody is gone. */
+static const struct sql PUT_AT_ONCE = {"ingest_put_at_once", PUT(NOBODY_GONE("$11")), SQL_NOTHING};
+static const struct sql ADD_AT_ONCE = {"ingest_add_at_once", ADD_ROWS(NOBODY_GONE("$8")), SQL_NOTHING};
+static const struct sql NOTE_AT_ONCE = {"ingest_note_at_once",
+    "insert into changed_customers (customers, customer_nos) select array_length($1::bigint[], 1), $1 " NOBODY_GONE("$2"), SQL_NOTHING};
+/* Many rows go in faster by COPY, which knows no conflicts. */
 static const struct sql SEEN_EVENTS = {"ingest_seen_events",
     "select at - 1 from unnest($1::bigint[], $2::uuid[]) with ordinality as u (c, k, at) "
     "where exists (select from events e where e.customer_no = u.c and e.event_key = u.k)", SQL_ROWS};
@@ -87,13 +96,6 @@ static const struct sql PUT_OUTCOMES = {"ingest_put_outcomes",
     "insert into outcomes (customer_no, outcome_key, campaign, variant, type, occurred_at, value, outcome_id) "
     "select * from unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::numeric[], $8::text[]) "
     "on conflict do nothing returning customer_no, outcome_key", SQL_ROWS};
-static const struct sql ADD = {"ingest_add_activity",
-    "insert into customer_event_stats as s (customer_no, kind, count, decayed, decayed_at, first_at) "
-    "select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::float8[], $5::timestamptz[], $6::timestamptz[]) "
-    JOIN_ACTIVITY("$7"), SQL_NOTHING};
-static const struct sql NOTE = {"ingest_note_changed",
-    "insert into changed_customers (customers, customer_nos) values (array_length($1::bigint[], 1), $1)", SQL_NOTHING};
-
 _Static_assert(CHANGED_ROW_MAX == 2000, "a note of changed customers is cut into rows of so many");
 
 /* --- what is remembered between batches: numbers of ids. Exact, since a customer's events must not become another's. */
@@ -104,6 +106,7 @@ struct ingest_hints {
     struct idmap pairs;
     int64_t gone; /* customers_gone when the first of them was looked up */
     bool gone_known;
+    int careful; /* batches that are still to be landed carefully */
 };
 
 struct ingest_hints *ingest_hints_new(void)
@@ -162,7 +165,7 @@ void ingest_hints_pair(struct ingest_hints *h, struct str customer_id, struct st
 }
 
 /* --- a batch under way */
-enum { STEPS = 8, PARAMS = 12, AT_ONCE_MAX = 128, COPY_FROM = 400 };
+enum { STEPS = 8, PARAMS = 11, COPY_FROM = 400, CAREFUL_BATCHES = 50 };
 
 /* What is to be inserted and what became of it: an event or an outcome, in the order of the keys. */
 struct entry {
@@ -174,11 +177,12 @@ struct entry {
 struct ingest_sent {
     bool whole;
     bool names_sent; /* the exchange under way is the one that looks up names */
-    bool at_once;    /* it is the only one */
+    bool hopeful;    /* rows are put as if none of them were there */
+    bool at_once;    /* the exchange under way is the only one */
     struct sql_step steps[STEPS];
-    size_t n;
+    size_t from, n; /* those under way */
     struct sql_param params[STEPS][PARAMS];
-    struct rows lock, gone, customers, products, seen, events, outcomes;
+    struct rows gone, customers, products, seen, events, outcomes;
     struct idmap found_customers, found_products; /* of this batch: what was not remembered */
     struct entry *event_entries, *outcome_entries;
 };
@@ -196,11 +200,10 @@ static void add_step(struct ingest_sent *s, const struct sql *sql, size_t n_para
 
 static void begin_steps(struct ingest_sent *s, bool with_lock)
 {
-    s->n = 0;
+    s->n = s->from = 0;
     if (!with_lock) return;
     add_step(s, &SQL_BEGIN, 0, NULL);
-    add_step(s, &LOCK_SHARED, 0, &s->lock);
-    add_step(s, &GONE, 0, &s->gone);
+    add_step(s, &LOCK_GONE, 0, &s->gone);
 }
 
 /* --- names */
@@ -315,29 +318,31 @@ static enum meros_code sort_entries(struct ingest_batch *b, struct meros_err *er
 static enum meros_code add_events(struct ingest_batch *b, struct meros_err *err)
 {
     struct ingest_sent *s = b->sent;
-    const size_t n = b->n_events;
-    struct str *texts = arena_alloc(b->arena, n * 3 * sizeof *texts);
-    int64_t *ints = arena_alloc(b->arena, n * 4 * sizeof *ints);
-    struct decimal *numbers = arena_alloc(b->arena, n * 2 * sizeof *numbers);
-    struct crypto_hash128 *keys = arena_alloc(b->arena, n * sizeof *keys);
+    const size_t most = b->n_events;
+    size_t n = 0;
+    struct str *texts = arena_alloc(b->arena, most * 3 * sizeof *texts);
+    int64_t *ints = arena_alloc(b->arena, most * 4 * sizeof *ints);
+    struct decimal *numbers = arena_alloc(b->arena, most * 2 * sizeof *numbers);
+    struct crypto_hash128 *keys = arena_alloc(b->arena, most * sizeof *keys);
     if (texts == NULL || ints == NULL || numbers == NULL || keys == NULL) return no_memory(err);
-    struct str *types = texts, *properties = texts + n, *ids = texts + 2 * n;
-    int64_t *customers = ints, *kinds = ints + n, *times = ints + 2 * n, *products = ints + 3 * n;
-    struct decimal *values = numbers, *quantities = numbers + n;
-    for (size_t i = 0; i < n; i++) {
+    struct str *types = texts, *properties = texts + most, *ids = texts + 2 * most;
+    int64_t *customers = ints, *kinds = ints + most, *times = ints + 2 * most, *products = ints + 3 * most;
+    struct decimal *values = numbers, *quantities = numbers + most;
+    for (size_t i = 0; i < most; i++) {
         const struct entry *x = &s->event_entries[i];
         const struct event_row *r = b->events[x->at].row;
-        customers[i] = x->customer_no;
-        keys[i] = *x->key;
-        kinds[i] = (int64_t)r->kind;
-        types[i] = r->type;
-        times[i] = r->occurred_at == TIME_NONE ? b->now : r->occurred_at;
-        products[i] = str_present(r->product_id) ? product_of(b, r->product_id) : 0;
-        if (products[i] == 0 && str_present(r->product_id)) return erased(err);
-        values[i] = r->value;
-        quantities[i] = r->quantity;
-        properties[i] = r->properties;
-        ids[i] = r->event_id;
+        if (b->events[x->at].fate != INGEST_FATE_LANDED) continue; /* an equal one goes before it */
+        customers[n] = x->customer_no;
+        keys[n] = *x->key;
+        kinds[n] = (int64_t)r->kind;
+        types[n] = r->type;
+        times[n] = r->occurred_at == TIME_NONE ? b->now : r->occurred_at;
+        products[n] = str_present(r->product_id) ? product_of(b, r->product_id) : 0;
+        if (products[n] == 0 && str_present(r->product_id)) return erased(err);
+        values[n] = r->value;
+        quantities[n] = r->quantity;
+        properties[n] = r->properties;
+        ids[n++] = r->event_id;
     }
     const struct sql_param params[] = {P_INTS(customers, n), P_UUIDS(keys, n),          P_INTS(kinds, n),          P_TEXTS(types, n),
                                        P_TIMES(times, n),    P_INTS(products, n),    P_NUMERICS(values, n),     P_NUMERICS(quantities, n),
@@ -345,9 +350,10 @@ static enum meros_code add_events(struct ingest_batch *b, struct meros_err *err)
     memcpy(s->params[s->n], params, sizeof params);
     if (s->at_once) {
         s->params[s->n][10] = P_INT(b->hints->gone);
-        s->params[s->n][11] = P_NUM(b->half_life_days);
+        add_step(s, &PUT_AT_ONCE, 11, NULL);
+    } else {
+        add_step(s, &PUT_EVENTS, 10, &s->events);
     }
-    add_step(s, s->at_once ? &PUT_AT_ONCE : &PUT_EVENTS, s->at_once ? 12 : 10, &s->events);
     return MEROS_OK;
 }
 
@@ -401,19 +407,23 @@ static enum meros_code copy_event(struct copy_in *k, struct ingest_batch *b, con
     return MEROS_OK;
 }
 
-/* Those that are neither there nor have an equal one before them in the batch. */
+/* Of equal ones the first lands, as far as the batch itself can tell. */
+static void presume_fates(struct ingest_batch *b)
+{
+    const struct ingest_sent *s = b->sent;
+    for (size_t i = 0; i < b->n_events; i++) {
+        const struct entry *x = &s->event_entries[i], *before = x - 1;
+        const bool again = i > 0 && x->customer_no == before->customer_no && memcmp(x->key->bytes, before->key->bytes, sizeof x->key->bytes) == 0;
+        b->events[x->at].fate = again ? INGEST_FATE_SEEN : INGEST_FATE_LANDED;
+    }
+}
+
 static enum meros_code copy_events(struct store_conn *c, struct ingest_batch *b, struct meros_err *err)
 {
     struct ingest_sent *s = b->sent;
     struct copy_in k;
     size_t fresh = 0;
-    for (size_t i = 0; i < b->n_events; i++) b->events[i].fate = INGEST_FATE_LANDED;
     for (size_t i = 0; i < s->seen.n; i++) b->events[s->event_entries[rows_int(&s->seen, i, 0)].at].fate = INGEST_FATE_SEEN;
-    for (size_t i = 1; i < b->n_events; i++) {
-        const struct entry *x = &s->event_entries[i], *before = x - 1;
-        if (x->customer_no == before->customer_no && memcmp(x->key->bytes, before->key->bytes, sizeof x->key->bytes) == 0)
-            b->events[x->at].fate = INGEST_FATE_SEEN;
-    }
     for (size_t i = 0; i < b->n_events; i++) fresh += b->events[i].fate == INGEST_FATE_LANDED;
     if (fresh == 0) return MEROS_OK;
     enum meros_code rc = copy_in_begin(&k, c, &COPY_EVENTS, err);
@@ -459,8 +469,9 @@ static enum meros_code add_outcomes(struct ingest_batch *b, struct meros_err *er
 static enum meros_code add_rows(struct ingest_batch *b, struct meros_err *err)
 {
     TRY(sort_entries(b, err));
-    if (by_copy(b)) TRY(add_look(b, err));
-    else if (b->n_events > 0) TRY(add_events(b, err));
+    presume_fates(b);
+    if (!by_copy(b) && b->n_events > 0) TRY(add_events(b, err));
+    else if (by_copy(b) && !b->sent->hopeful) TRY(add_look(b, err));
     if (b->n_outcomes > 0) TRY(add_outcomes(b, err));
     return MEROS_OK;
 }
@@ -488,7 +499,8 @@ static const struct entry *find_entry(const struct entry *entries, size_t n, int
 static void note_fates(struct ingest_batch *b)
 {
     const struct ingest_sent *s = b->sent;
-    for (size_t i = 0; i < b->n_events && !by_copy(b); i++) b->events[i].fate = INGEST_FATE_SEEN;
+    const bool told = !by_copy(b); /* which of the events landed */
+    for (size_t i = 0; i < b->n_events && told; i++) b->events[i].fate = INGEST_FATE_SEEN;
     for (size_t i = 0; i < b->n_outcomes; i++) b->outcomes[i].fate = INGEST_FATE_SEEN;
     for (size_t k = 0; k < s->events.n; k++) {
         const struct entry *x = find_entry(s->event_entries, b->n_events, rows_int(&s->events, k, 0), rows_bytes(&s->events, k, 1).p);
@@ -554,11 +566,13 @@ static enum meros_code add_activity(struct ingest_batch *b, struct meros_err *er
         const struct sql_param params[] = {P_INTS(nos, rows), P_INTS(kinds, rows), P_INTS(counts, rows), P_NUMS(sums, rows),
                                            P_TIMES(newest, rows), P_TIMES(first, rows), P_NUM(b->half_life_days)};
         memcpy(s->params[s->n], params, sizeof params);
-        add_step(s, &ADD, 7, NULL);
+        if (s->at_once) s->params[s->n][7] = P_INT(b->hints->gone);
+        add_step(s, s->at_once ? &ADD_AT_ONCE : &ADD, s->at_once ? 8 : 7, NULL);
     }
     for (size_t i = 0; s->whole && i < people; i += CHANGED_ROW_MAX) {
         s->params[s->n][0] = P_INTS(changed + i, people - i < CHANGED_ROW_MAX ? people - i : CHANGED_ROW_MAX);
-        add_step(s, &NOTE, 1, NULL);
+        if (s->at_once) s->params[s->n][1] = P_INT(b->hints->gone);
+        add_step(s, s->at_once ? &NOTE_AT_ONCE : &NOTE, s->at_once ? 2 : 1, NULL);
     }
     return MEROS_OK;
 }
@@ -585,7 +599,6 @@ enum meros_code store_ingest_lock(struct store_conn *c, bool exclusive, struct m
 
 static void drop_results(struct ingest_sent *s)
 {
-    rows_done(&s->lock);
     rows_done(&s->gone);
     rows_done(&s->customers);
     rows_done(&s->products);
@@ -601,17 +614,34 @@ static void end(struct ingest_batch *b)
     idmap_done(&b->sent->found_products);
 }
 
+static enum meros_code exchange_begin(struct store_conn *c, struct ingest_sent *s, struct meros_err *err)
+{
+    return s->n == 0 ? MEROS_OK : sql_pipeline_send(c, s->steps + s->from, s->n - s->from, err);
+}
+
+static enum meros_code exchange_end(struct store_conn *c, struct ingest_sent *s, struct meros_err *err)
+{
+    return s->n == 0 ? MEROS_OK : sql_pipeline_wait(c, s->steps + s->from, s->n - s->from, err);
+}
+
+static enum meros_code exchange(struct store_conn *c, struct ingest_sent *s, struct meros_err *err)
+{
+    TRY(exchange_begin(c, s, err));
+    return exchange_end(c, s, err);
+}
+
 /* The first exchange: names if any is not known, else the rows at once. */
 static enum meros_code send_first(struct store_conn *c, struct ingest_batch *b, struct meros_err *err)
 {
     struct ingest_sent *s = b->sent;
     begin_steps(s, s->whole);
     if (!add_names(b, &s->names_sent)) return no_memory(err);
-    s->at_once = s->whole && !s->names_sent && b->hints != NULL && b->hints->gone_known && b->n_outcomes == 0 && b->n_events > 0 &&
-                 b->n_events <= AT_ONCE_MAX;
+    s->hopeful = s->whole && b->hints != NULL && b->hints->careful == 0;
+    s->at_once = s->hopeful && !s->names_sent && b->hints->gone_known && b->n_outcomes == 0 && b->n_events > 0 && !by_copy(b);
+    if (s->at_once) s->from = 1; /* without a transaction of its own, an exchange is one */
     if (!s->names_sent) TRY(add_rows(b, err));
-    if (s->at_once) add_step(s, &SQL_COMMIT, 0, NULL);
-    return s->n == 0 ? MEROS_OK : sql_pipeline_send(c, s->steps, s->n, err);
+    if (s->at_once) TRY(add_activity(b, err));
+    return exchange_begin(c, s, err);
 }
 
 enum meros_code store_ingest_send(struct store_conn *c, struct ingest_batch *b, bool whole, struct meros_err *err)
@@ -631,8 +661,7 @@ static enum meros_code wait_first(struct store_conn *c, struct ingest_batch *b, 
 {
     struct ingest_sent *s = b->sent;
     *again = false;
-    if (s->n == 0) return MEROS_OK;
-    TRY(sql_pipeline_wait(c, s->steps, s->n, err));
+    TRY(exchange_end(c, s, err));
     if (s->whole && b->hints != NULL) {
         const int64_t gone = rows_int(&s->gone, 0, 0);
         *again = b->hints->gone_known && gone != b->hints->gone;
@@ -650,19 +679,14 @@ static enum meros_code land_rows(struct store_conn *c, struct ingest_batch *b, s
         if (!note_found(&s->found_customers, &s->customers) || !note_found(&s->found_products, &s->products)) return no_memory(err);
         begin_steps(s, false);
         TRY(add_rows(b, err));
-        if (s->n > 0) {
-            TRY(sql_pipeline_send(c, s->steps, s->n, err));
-            TRY(sql_pipeline_wait(c, s->steps, s->n, err));
-        }
+        TRY(exchange(c, s, err));
     }
     if (by_copy(b)) TRY(copy_events(c, b, err));
     note_fates(b);
     begin_steps(s, false);
     TRY(add_activity(b, err));
     if (s->whole) add_step(s, &SQL_COMMIT, 0, NULL);
-    if (s->n == 0) return MEROS_OK;
-    TRY(sql_pipeline_send(c, s->steps, s->n, err));
-    return sql_pipeline_wait(c, s->steps, s->n, err);
+    return exchange(c, s, err);
 }
 
 /* Only after a commit of our own: what a transaction made may yet be rolled back. */
@@ -679,19 +703,36 @@ static void learn(struct ingest_batch *b)
         remember(&b->hints->customers, b->outcomes[i].row->customer_id, b->outcomes[i].customer_no * 2 + 1);
 }
 
+static enum meros_code send_again(struct store_conn *c, struct ingest_batch *b, bool *again, struct meros_err *err)
+{
+    if (!b->sent->at_once) store_rollback(c);
+    drop_results(b->sent);
+    idmap_clear(&b->sent->found_customers); /* some of them were made, and are no more */
+    idmap_clear(&b->sent->found_products);
+    TRY(send_first(c, b, err));
+    return wait_first(c, b, again, err);
+}
+
+static enum meros_code land(struct store_conn *c, struct ingest_batch *b, bool first, struct meros_err *err)
+{
+    bool again = false;
+    enum meros_code rc = first ? wait_first(c, b, &again, err) : send_again(c, b, &again, err);
+    if (rc == MEROS_OK && again) rc = send_again(c, b, &again, err);
+    if (rc == MEROS_OK && again) rc = erased(err);
+    if (rc == MEROS_OK && !b->sent->at_once) rc = land_rows(c, b, err);
+    return rc;
+}
+
 enum meros_code store_ingest_wait(struct store_conn *c, struct ingest_batch *b, struct meros_err *err)
 {
-    bool again;
-    enum meros_code rc = wait_first(c, b, &again, err);
-    if (rc == MEROS_OK && again) {
-        store_rollback(c);
-        drop_results(b->sent);
-        rc = send_first(c, b, err);
-        if (rc == MEROS_OK) rc = wait_first(c, b, &again, err);
+    enum meros_code rc = land(c, b, true, err);
+    if (rc == MEROS_CONFLICT && b->sent->hopeful && !store_broken(c)) { /* some event was there already */
+        b->hints->careful = CAREFUL_BATCHES;
+        err_clear(err);
+        rc = land(c, b, false, err);
+    } else if (b->sent->whole && b->hints != NULL && b->hints->careful > 0) {
+        b->hints->careful--;
     }
-    if (rc == MEROS_OK && again) rc = erased(err);
-    if (rc == MEROS_OK && b->sent->at_once) note_fates(b);
-    else if (rc == MEROS_OK) rc = land_rows(c, b, err);
     if (rc == MEROS_OK && b->sent->whole && b->hints != NULL) learn(b);
     end(b);
     return rc;

@@ -352,6 +352,51 @@ Test(ingest, a_customer_who_was_erased_comes_into_being_anew)
     expect_statistics_right(s.db);
 }
 
+struct landing_thread {
+    pthread_t thread;
+    int me, accepted;
+    enum meros_code rc;
+};
+
+static void *land_the_same(void *arg)
+{
+    enum { ROUNDS = 30, EACH = 7 };
+    struct landing_thread *t = arg;
+    for (int k = 0; k < ROUNDS && t->rc == MEROS_OK; k++) {
+        struct ingest_item items[EACH];
+        struct ingest_result results[EACH];
+        char ids[EACH][16], names[EACH][16];
+        for (int i = 0; i < EACH; i++) {
+            const int at = (i + t->me) % EACH; /* the same ones in another order */
+            snprintf(ids[i], sizeof ids[0], "e%d-%d", k, at);
+            snprintf(names[i], sizeof names[0], "c%d", at % 5);
+            items[i] = event(names[i], "searched", ids[i]);
+        }
+        t->rc = try_land(&s.svc, items, EACH, results, NULL);
+        for (int i = 0; i < EACH && t->rc == MEROS_OK; i++) t->accepted += results[i].verdict == INGEST_ACCEPTED;
+    }
+    return NULL;
+}
+
+Test(ingest, the_same_events_from_several_at_once_land_once)
+{
+    struct landing_thread t[6] = {0};
+    int accepted = 0;
+    for (int i = 0; i < 6; i++) {
+        t[i].me = i;
+        pthread_create(&t[i].thread, NULL, land_the_same, &t[i]);
+    }
+    for (int i = 0; i < 6; i++) {
+        pthread_join(t[i].thread, NULL);
+        cr_expect_eq(t[i].rc, MEROS_OK);
+        accepted += t[i].accepted;
+    }
+    cr_expect_eq(accepted, 210);
+    cr_assert_eq(pg_int(s.db, "select count(*) from events"), 210);
+    cr_assert_eq(pg_int(s.db, "select count(*) from customers"), 5);
+    expect_statistics_right(s.db);
+}
+
 /* --- a broker's offsets */
 
 Test(ingest, offsets_land_with_the_batch_poison_or_not)
@@ -408,26 +453,29 @@ static void await(struct answer *a, int code)
 
 Test(ingest, while_an_import_holds_the_lock_events_wait_up_to_a_bound_and_not_for_ever)
 {
-    struct answer a[12];
+    enum { WRITERS = 2, QUEUE = 10, LATE = WRITERS + QUEUE };
+    struct answer a[LATE + 1];
     struct store_conn *c = pg_conn(s.db);
     static const struct sql HOLD = {"test_hold", "select pg_advisory_xact_lock(5565283021971719)", SQL_ROW};
     struct rows r;
     cr_assert_eq(store_begin(c, &s.err), MEROS_OK);
     cr_assert_eq(sql_exec0(c, &HOLD, &r, &s.err), MEROS_OK);
     rows_done(&r);
-    s.svc.settings.ingest_queue_items = 10;
-    cr_assert_eq(submit(&a[0], 0, &s.err), MEROS_OK); /* this one is at the database, once the writer has taken it */
-    while (pg_int(s.db, "select count(*) from pg_locks where locktype = 'advisory' and not granted") == 0)
-        nanosleep(&(struct timespec){0, 10000000}, NULL);
-    for (int i = 1; i <= 10; i++) cr_assert_eq(submit(&a[i], i, &s.err), MEROS_OK);
-    cr_assert_eq(submit(&a[11], 11, &s.err), MEROS_RATE_LIMITED);
+    s.svc.settings.ingest_queue_items = QUEUE;
+    for (int i = 0; i < WRITERS; i++) { /* these are at the database, once the writers have taken them */
+        cr_assert_eq(submit(&a[i], i, &s.err), MEROS_OK);
+        while (pg_int(s.db, "select count(*) from pg_locks where locktype = 'advisory' and not granted") <= i)
+            nanosleep(&(struct timespec){0, 10000000}, NULL);
+    }
+    for (int i = WRITERS; i < LATE; i++) cr_assert_eq(submit(&a[i], i, &s.err), MEROS_OK);
+    cr_assert_eq(submit(&a[LATE], LATE, &s.err), MEROS_RATE_LIMITED);
     cr_assert_gt(s.err.retry_after, 0);
-    for (int i = 0; i <= 10; i++) await(&a[i], MEROS_UNAVAILABLE); /* while the statement is still stuck */
+    for (int i = 0; i < LATE; i++) await(&a[i], MEROS_UNAVAILABLE); /* while the statement is still stuck */
     cr_assert_eq(store_commit(c, &s.err), MEROS_OK);
     enum meros_code rc = MEROS_UNAVAILABLE;
-    for (int i = 0; i < 6000 && (rc = submit(&a[11], 11, &s.err)) != MEROS_OK; i++) nanosleep(&(struct timespec){0, 10000000}, NULL);
+    for (int i = 0; i < 1000 && (rc = submit(&a[LATE], LATE, &s.err)) != MEROS_OK; i++) nanosleep(&(struct timespec){0, 10000000}, NULL);
     cr_assert_eq(rc, MEROS_OK);
-    await(&a[11], MEROS_OK);
+    await(&a[LATE], MEROS_OK);
     expect_statistics_right(s.db);
 }
 

@@ -1,16 +1,17 @@
-/* The ingest path: group commit. Everything that arrives item by item joins one open batch, whoever sent it; one writer
+/* The ingest path: group commit. Everything that arrives item by item joins one open batch, whoever sent it; a writer
  * lands the batch in one transaction and then tells each request how its own items fared. A request that was told OK is
- * on disk, once. While one batch commits the next fills, so an idle service commits a lone event at once and a busy one
- * many together. What cannot be kept is refused at once: RATE_LIMITED when the queue is full, UNAVAILABLE when the
- * database is away or the service drains, both with retry_after. Nothing waits longer than INGEST_PATIENCE_MS: a request
- * that the database leaves without an answer is refused while the statement still runs, and whether its items landed is
- * then not known; sending it again is safe, since every item has an identity. Nothing is dropped silently.
+ * on disk, once. While one batch commits the next fills, and a second writer sends it, so an idle service commits a lone
+ * event at once and a busy one many together. What cannot be kept is refused at once: RATE_LIMITED when the queue is full,
+ * UNAVAILABLE when the database is away or the service drains, both with retry_after. Nothing waits longer than
+ * INGEST_PATIENCE_MS: a request that the database leaves without an answer is refused while the statement still runs, and
+ * whether its items landed is then not known; sending it again is safe, since every item has an identity. Nothing is
+ * dropped silently.
  *
  * A batch whose connection broke, whose commit is in doubt or that met another writer is tried again as a whole. Should
  * the database refuse a value (decoding makes sure that it does not), the batch is landed by halves until the one item
  * is found; it alone is rejected, with a line in the log.
  *
- * Threads: ingest_submit from any thread, never blocks; it copies what it is given. done() is called once, by the writer
+ * Threads: ingest_submit from any thread, never blocks; it copies what it is given. done() is called once, by a writer
  * or the watch, which must not be kept: it may only reply. It may be called before ingest_submit returns. */
 #ifndef MEROS_SERVICE_INGEST_H
 #define MEROS_SERVICE_INGEST_H
@@ -38,7 +39,7 @@ struct ingest_request {
     void *arg;
 };
 
-/* Two threads; after the schema is current. */
+/* Three threads; after the schema is current. */
 enum meros_code ingest_start(struct service *svc, struct meros_err *err) MEROS_MUSTCHECK;
 /* An error means that it was not taken: done() is not called. */
 enum meros_code ingest_submit(struct service *svc, struct ingest_request *r, struct meros_err *err) MEROS_MUSTCHECK;
