@@ -99,6 +99,18 @@ ALTER TABLE public.changed_customers ALTER COLUMN change_no ADD GENERATED ALWAYS
     CACHE 1
 );
 
+CREATE TABLE public.customer_clv (
+    customer_no bigint NOT NULL,
+    worth double precision NOT NULL,
+    p_alive double precision NOT NULL,
+    expected_orders double precision NOT NULL,
+    expected_order_value double precision,
+    population boolean NOT NULL,
+    evaluated_at timestamp with time zone NOT NULL,
+    model_no bigint NOT NULL
+)
+WITH (fillfactor='80');
+
 CREATE TABLE public.customer_days (
     customer_no bigint NOT NULL,
     day date NOT NULL,
@@ -526,6 +538,9 @@ ALTER TABLE ONLY public.change_names
 ALTER TABLE ONLY public.changed_customers
     ADD CONSTRAINT changed_customers_pkey PRIMARY KEY (bulk, change_no);
 
+ALTER TABLE ONLY public.customer_clv
+    ADD CONSTRAINT customer_clv_pkey PRIMARY KEY (customer_no);
+
 ALTER TABLE ONLY public.customer_days
     ADD CONSTRAINT customer_days_pkey PRIMARY KEY (customer_no, day);
 
@@ -633,6 +648,8 @@ ALTER TABLE ONLY public.webhooks
 
 ALTER TABLE ONLY public.webhooks
     ADD CONSTRAINT webhooks_pkey PRIMARY KEY (webhook_no);
+
+CREATE INDEX customer_clv_worth ON public.customer_clv USING btree (worth, customer_no);
 
 CREATE INDEX customer_ids_no ON public.customer_ids USING btree (customer_no);
 

@@ -18,6 +18,7 @@ extern const struct http_route api_jobs_routes[];
 extern const struct http_route api_imports_routes[];
 extern const struct http_route api_customers_routes[];    /* put, patch, delete, list, orders, events */
 extern const struct http_route api_customer_get_routes[]; /* GET /v1/customers/{id}: fresh stats and segments */
+extern const struct http_route api_clv_routes[];          /* what customers will be worth */
 extern const struct http_route api_products_routes[];
 extern const struct http_route api_segments_routes[];     /* segmentations and their members */
 extern const struct http_route api_segment_history_routes[]; /* who entered and left, and the stream of it */

@@ -1,6 +1,7 @@
 /* /v1/segmentations: how the customers are divided, and who is where. */
-#include "api_priv.h"
+#include "api_clv.h"
 #include "meros/base/clock.h"
+#include "meros/service/clv_lists.h"
 #include "meros/service/segment_changes.h"
 #include "meros/service/segments.h"
 
@@ -50,9 +51,23 @@ static void write_profile(struct jsonw *w, struct str text)
     json_free(profile);
 }
 
-static void write_full(void *arg, const struct segmentation_view *s)
+/* What its members are predicted to be worth; null while nobody can say, or where none of them has bought. */
+static void write_worth(struct jsonw *w, struct str segment_id, const struct clv_summary *clv)
 {
-    struct jsonw *w = arg;
+    jsonw_key(w, "clv");
+    for (size_t i = 0; i < clv->n_segments; i++) {
+        if (!str_eq(clv->segments[i].id, segment_id)) continue;
+        jsonw_begin_object(w);
+        api_clv_group_write(w, &clv->segments[i].group, clv->all.total);
+        jsonw_end_object(w);
+        return;
+    }
+    jsonw_null(w);
+}
+
+/* clv: NULL where it is not asked for, or without segments. */
+static void write_segmentation(struct jsonw *w, const struct segmentation_view *s, const struct clv_summary *clv)
+{
     jsonw_begin_object(w);
     write_head(w, s);
     jsonw_key(w, "segments");
@@ -61,27 +76,56 @@ static void write_full(void *arg, const struct segmentation_view *s)
         jsonw_begin_object(w);
         write_segment_head(w, &s->segments[i]);
         write_profile(w, s->segments[i].profile);
+        if (clv != NULL) write_worth(w, s->segments[i].id, clv);
         jsonw_end_object(w);
     }
     jsonw_end_array(w);
     jsonw_end_object(w);
 }
 
+struct getting {
+    struct http_request *req;
+    struct jsonw *w;
+    const struct clv_summary *clv;
+    enum meros_code rc;
+    struct meros_err *err;
+};
+
+static void write_full(void *arg, const struct segmentation_view *s)
+{
+    const struct getting *g = arg;
+    write_segmentation(g->w, s, g->clv);
+}
+
+static void with_worths(void *arg, const struct clv_summary *clv)
+{
+    struct getting *g = arg;
+    g->clv = clv;
+    g->rc = segmentation_get(api_service(g->req), http_path_param(g->req, "name"), write_full, g, g->err);
+}
+
 static enum meros_code get(struct http_request *req, struct meros_err *err)
 {
+    static const struct clv_summary nothing = {0};
     struct api_reply r;
-    struct jsonw *w = api_reply_begin(&r);
-    enum meros_code rc = segmentation_get(api_service(req), http_path_param(req, "name"), write_full, w, err);
+    struct getting g = {.req = req, .w = api_reply_begin(&r), .err = err};
+    enum meros_code rc = clv_summarise(api_service(req), http_path_param(req, "name"), with_worths, &g, err);
+    if (rc == MEROS_NOT_FOUND) { /* no model says what customers are worth, or there is no such segmentation */
+        err_clear(err);
+        with_worths(&g, &nothing);
+        rc = MEROS_OK;
+    }
+    if (rc == MEROS_OK) rc = g.rc;
     if (rc == MEROS_OK) return api_reply_end(&r, req, 200, err);
     api_reply_drop(&r);
     return rc;
 }
 
-static void write_summary(void *arg, const struct segmentation_view *s)
+static void write_item(void *arg, const struct segmentation_view *s)
 {
     struct api_listing *l = arg;
     if (!api_listing_take(l, s->model->model_no)) return;
-    write_full(l->w, s);
+    write_segmentation(l->w, s, NULL);
 }
 
 static enum meros_code list(struct http_request *req, struct meros_err *err)
@@ -92,7 +136,7 @@ static enum meros_code list(struct http_request *req, struct meros_err *err)
     struct api_reply r;
     struct api_listing l = {.w = api_reply_begin(&r), .limit = page.limit};
     api_page_begin(&page, l.w);
-    rc = segmentation_list(api_service(req), page.part[0].i, page.limit + 1, write_summary, &l, err);
+    rc = segmentation_list(api_service(req), page.part[0].i, page.limit + 1, write_item, &l, err);
     if (rc != MEROS_OK) {
         api_reply_drop(&r);
         return rc;

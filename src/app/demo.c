@@ -3,6 +3,7 @@
 #include "demo_priv.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -136,12 +137,12 @@ static enum meros_code follow(struct client *client, const char *id, const char 
     return rc;
 }
 
-static enum meros_code train(struct client *client, const char *name, const char *params, struct meros_err *err)
+static enum meros_code train(struct client *client, const char *kind, const char *name, const char *params, struct meros_err *err)
 {
     char body[512], id[128], label[64];
     struct json *job = NULL;
     int64_t begin = clock_mono_ns();
-    snprintf(body, sizeof body, "{\"kind\":\"train.segments\",\"params\":%s}", params);
+    snprintf(body, sizeof body, "{\"kind\":\"%s\",\"params\":%s}", kind, params);
     snprintf(label, sizeof label, "training %s", name);
     enum meros_code rc = client_call(client, "POST", "/v1/jobs", body, &job, err);
     if (rc == MEROS_OK && !str_copy(id, sizeof id, json_str(json_get(job, "id"))))
@@ -170,6 +171,18 @@ static enum meros_code print_segments(struct client *client, const char *name, s
     return rc;
 }
 
+static enum meros_code print_values(struct client *client, struct meros_err *err)
+{
+    struct json *s = NULL;
+    enum meros_code rc = client_call(client, "GET", "/v1/clv/summary", NULL, &s, err);
+    const struct json *top = json_get(json_get(s, "concentration"), "top");
+    if (rc == MEROS_OK && !isnan(json_num(json_get(s, "mean")))) /* none where nobody has bought twice */
+        printf("\nIn a year a customer will be worth %.0f on average; the best fifth brings %.0f %% of it.\n", json_num(json_get(s, "mean")),
+               100 * json_num(json_get(json_at(top, 3), "value")));
+    json_free(s);
+    return rc;
+}
+
 static enum meros_code holds_customers(struct client *client, bool *out, struct meros_err *err)
 {
     struct json *page = NULL;
@@ -190,9 +203,14 @@ static enum meros_code into_service(const struct invocation *in, const struct co
     if (rc != MEROS_OK || full) goto out;
     if ((rc = demo_shop_new(seed, customers, clock_now(), &shop, err)) != MEROS_OK) goto out;
     for (int d = 0; d < DEMO_DATASET_COUNT && rc == MEROS_OK; d++) rc = load(client, shop, (enum demo_dataset)d, err);
-    if (rc == MEROS_OK) rc = train(client, "behaviour", "{\"name\":\"behaviour\",\"method\":\"kmeans\",\"seed\":1}", err);
-    if (rc == MEROS_OK) rc = train(client, "rfm", "{\"name\":\"rfm\",\"method\":\"rfm\"}", err);
+    if (rc == MEROS_OK) rc = train(client, "train.segments", "behaviour", "{\"name\":\"behaviour\",\"method\":\"kmeans\",\"seed\":1}", err);
+    if (rc == MEROS_OK) rc = train(client, "train.segments", "rfm", "{\"name\":\"rfm\",\"method\":\"rfm\"}", err);
+    /* A shop of a few customers has nobody who came back to learn from; the rest of it is worth a look all the same. */
+    struct meros_err few = MEROS_ERR_INIT;
+    const bool valued = rc == MEROS_OK && train(client, "train.clv", "clv", "{}", &few) == MEROS_OK;
+    if (rc == MEROS_OK && !valued) printf("%s\n", few.detail);
     if (rc == MEROS_OK) rc = print_segments(client, "behaviour", err);
+    if (valued && rc == MEROS_OK) rc = print_values(client, err);
 out:
     demo_shop_free(shop);
     client_close(client);

@@ -25,6 +25,8 @@ void artifact_put_segments(struct buf *out, const struct segment_model *m)
     if (m->method == SEGMENT_KMEANS) {
         artifact_put_prep(out, &m->prep);
         for (size_t i = 0; i < (size_t)m->n_segments * m->prep.n_columns; i++) artifact_put_double(out, m->centres[i]);
+    } else if (m->method == SEGMENT_VALUE) {
+        artifact_put_doubles(out, m->tiers, (size_t)m->n_segments - 2);
     } else {
         for (int i = 0; i < RFM_LEVELS - 1; i++) artifact_put_double(out, m->cuts.recency[i]);
         for (int i = 0; i < RFM_LEVELS - 1; i++) artifact_put_double(out, m->cuts.frequency[i]);
@@ -54,6 +56,20 @@ static void get_cuts(struct artifact_reader *r, double *cuts)
         if (isnan(cuts[i]) || cuts[i] == -INFINITY || (i > 0 && cuts[i] < cuts[i - 1]))
             artifact_fail(r, "its cut points do not ascend");
     }
+}
+
+static void get_tiers(struct artifact_reader *r, struct segment_model *m)
+{
+    const size_t n = (size_t)m->n_segments - 2;
+    if (!artifact_plausible(r, n, 8)) return;
+    m->tiers = calloc(n + 1, sizeof *m->tiers);
+    if (m->tiers == NULL) {
+        artifact_fail(r, "memory ran out");
+        return;
+    }
+    for (size_t i = 0; i < n; i++) m->tiers[i] = artifact_get_double(r);
+    for (size_t i = 0; i < n && r->fault == NULL; i++)
+        if (!(m->tiers[i] >= 0) || (i > 0 && m->tiers[i] >= m->tiers[i - 1])) artifact_fail(r, "its tiers do not descend");
 }
 
 static void get_segments(struct artifact_reader *r, struct segment_model *m)
@@ -89,7 +105,7 @@ struct segment_model *artifact_get_segments(struct artifact_reader *r)
     const unsigned char *hash = artifact_take(r, SHA256_BYTES);
     artifact_get_build(r, head.build, sizeof head.build);
     const unsigned n = artifact_get_below(r, 2, SEGMENTS_MAX + 1, "it has too many segments");
-    if (r->fault == NULL && (n == 0 || (method == SEGMENT_RFM && n != RFM_GROUP_COUNT)))
+    if (r->fault == NULL && (n == 0 || (method == SEGMENT_RFM && n != RFM_GROUP_COUNT) || (method == SEGMENT_VALUE && n < 2)))
         artifact_fail(r, "it has not the number of segments its method makes");
     if (r->fault != NULL) return NULL;
 
@@ -106,6 +122,8 @@ struct segment_model *artifact_get_segments(struct artifact_reader *r)
     get_segments(r, m);
     if (m->method == SEGMENT_KMEANS) {
         get_kmeans(r, m);
+    } else if (m->method == SEGMENT_VALUE) {
+        get_tiers(r, m);
     } else {
         get_cuts(r, m->cuts.recency);
         get_cuts(r, m->cuts.frequency);

@@ -1,6 +1,7 @@
 #include "meros/service/clv_population.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "meros/base/clock.h"
@@ -114,6 +115,25 @@ static void write_months(struct jsonw *w, const struct trained_clv *m, const str
     free(steps);
 }
 
+static void write_explanation(struct jsonw *w, const struct purchase_history *h, const struct clv_answer *a)
+{
+    char text[300];
+    if (!h->any)
+        snprintf(text, sizeof text, "The customer has bought nothing yet: this is what the population does from a first purchase on.");
+    else if (a->population)
+        snprintf(text, sizeof text, "The first purchase was on the last day looked at: this is what the population does after it.");
+    else if (h->x == 0)
+        snprintf(text, sizeof text, "From %d days without a second purchase. The customer's own data weigh %.0f %% in how often it buys; "
+                                    "what it spends is the population's mean.", h->t, 100 * a->frequency_weight);
+    else if (isnan(a->expected_order_value))
+        snprintf(text, sizeof text, "From %d repeat purchase%s in %d days. The customer's own data weigh %.0f %% in how often it buys; "
+                                    "nothing is known of values.", h->x, h->x == 1 ? "" : "s", h->t, 100 * a->frequency_weight);
+    else
+        snprintf(text, sizeof text, "From %d repeat purchase%s in %d days. The customer's own data weigh %.0f %% in how often it buys and "
+                                    "%.0f %% in what it spends.", h->x, h->x == 1 ? "" : "s", h->t, 100 * a->frequency_weight, 100 * a->value_weight);
+    jsonw_kcstr(w, "explanation", text);
+}
+
 void clv_write(struct jsonw *w, const struct snapshot_clv *s, const struct clv_ask *ask, const struct purchase_history *history,
                const double *covariates, int64_t at, bool full)
 {
@@ -135,7 +155,9 @@ void clv_write(struct jsonw *w, const struct snapshot_clv *s, const struct clv_a
     else
         jsonw_knull(w, "next_order_at");
     jsonw_kcstr(w, "basis", a.population ? "population" : "customer");
+    jsonw_kcstr(w, "status", trained_clv_converged(s->model) ? "ok" : "not_converged");
     if (full) {
+        write_explanation(w, history, &a);
         jsonw_key(w, "weights");
         jsonw_begin_object(w);
         jsonw_knum(w, "frequency", a.frequency_weight);
@@ -225,15 +247,30 @@ static enum meros_code add(void *arg, int64_t customer_no, const struct purchase
     return MEROS_OK;
 }
 
-/* In the present all days are read, also those of a shop whose model was trained for the past. */
+/* In the present all days are read, also those of a shop whose model was trained for the past. Within a transaction. */
 static enum meros_code read_days(struct store_conn *c, struct reading *r, struct meros_err *err)
 {
     const bool past = r->at != TIME_NONE && r->at <= r->now;
-    enum meros_code rc = store_begin_snapshot(c, err);
-    if (rc != MEROS_OK) return rc;
     const bool attributes = trained_clv_needs_attributes(r->p->model->model);
-    rc = store_days_all(c, day_of_time(past ? r->at : r->now), past, attributes, add, r, err);
-    store_rollback(c); /* it was only read */
+    return store_days_all(c, day_of_time(past ? r->at : r->now), past, attributes, add, r, err);
+}
+
+static void set_model(struct clv_population *p, const struct snapshot_clv *model, int64_t at, int64_t now)
+{
+    p->model = model;
+    p->n_covariates = model->model->model.purchase.n_covariates;
+    p->at = at != TIME_NONE ? at : model->model->as_of != TIME_NONE ? model->model->as_of : now;
+}
+
+enum meros_code clv_population_read_by(struct service *svc, struct store_conn *c, const struct snapshot_clv *model,
+                                       struct clv_population *out, struct meros_err *err)
+{
+    struct clv_population p = {0};
+    struct reading r = {.p = &p, .budget = svc->settings.training_memory_bytes, .at = TIME_NONE, .now = clock_now()};
+    set_model(&p, model, TIME_NONE, r.now);
+    enum meros_code rc = read_days(c, &r, err);
+    if (rc == MEROS_OK) *out = p;
+    else clv_population_done(&p);
     return rc;
 }
 
@@ -244,13 +281,16 @@ enum meros_code clv_population_read(struct service *svc, struct store_conn *c, i
     struct reading r = {.p = &p, .budget = svc->settings.training_memory_bytes, .at = at, .now = clock_now(), .step = step, .arg = arg};
     struct store_conn *own = NULL;
     enum meros_code rc = p.models->clv == NULL ? clv_no_model(err) : MEROS_OK;
-    if (rc == MEROS_OK) {
-        p.model = p.models->clv;
-        p.n_covariates = p.model->model->model.purchase.n_covariates;
-        p.at = at != TIME_NONE ? at : p.model->model->as_of != TIME_NONE ? p.model->model->as_of : r.now;
+    if (rc == MEROS_OK) set_model(&p, p.models->clv, at, r.now);
+    if (rc == MEROS_OK && c == NULL && (rc = store_connect(svc->store, &own, err)) == MEROS_OK) {
+        rc = store_set_timeout(own, 0, err);
+        c = own;
     }
-    if (rc == MEROS_OK && c == NULL && (rc = store_connect(svc->store, &own, err)) == MEROS_OK) rc = store_set_timeout(own, 0, err);
-    if (rc == MEROS_OK) rc = read_days(c != NULL ? c : own, &r, err);
+    if (rc == MEROS_OK) rc = store_begin_snapshot(c, err);
+    if (rc == MEROS_OK) {
+        rc = read_days(c, &r, err);
+        store_rollback(c); /* it was only read */
+    }
     store_disconnect(own);
     if (rc == MEROS_OK) *out = p;
     else clv_population_done(&p);

@@ -3,6 +3,7 @@
 #include "meros/base/clock.h"
 #include "meros/base/log.h"
 #include "meros/model/artifact.h"
+#include "meros/service/clv_lists.h"
 #include "meros/service/serving.h"
 #include "meros/store/models.h"
 #include "meros/store/store.h"
@@ -10,8 +11,8 @@
 enum meros_code clv_make_active(struct service *svc, struct store_conn *c, const char *id, int64_t model_no, int64_t version,
                                 const struct trained_clv *m, struct meros_err *err)
 {
-    (void)svc;
     enum meros_code rc = store_model_activate(c, model_no, clock_now(), err);
+    if (rc == MEROS_OK && !m->contract) rc = clv_lists_replace(svc, c, model_no, m, NULL, err);
     if (rc == MEROS_OK)
         log_info("model.activated", KV("model", id), KV("clv", m->name), KV_I("version", version), KV("algorithm", trained_clv_algorithm(m)));
     return rc;
@@ -78,4 +79,26 @@ enum meros_code clv_activate(struct service *svc, struct str model_id, struct me
     if (rc != MEROS_OK && c != NULL) store_rollback(c);
     store_disconnect(c);
     return rc;
+}
+
+enum meros_code clv_rewrite(struct service *svc, struct store_conn *c, bool *out_there, char out_id[MODEL_ID_CAP], int *out_version,
+                            int64_t *out_customers, struct meros_err *err)
+{
+    struct stored s = {0};
+    struct model m = {0};
+    *out_there = false;
+    enum meros_code rc = store_model_lock(c, STR("clv"), STR(TRAINED_CLV_NAME), err);
+    if (rc == MEROS_OK) rc = store_model_active(c, STR("clv"), STR(TRAINED_CLV_NAME), take, &s, err);
+    if (rc == MEROS_NOT_FOUND) {
+        err_clear(err);
+        return MEROS_OK;
+    }
+    if (rc == MEROS_OK) rc = decode(c, s.model_no, &m, err);
+    if (rc == MEROS_OK) rc = clv_lists_replace(svc, c, s.model_no, m.clv, out_customers, err);
+    model_done(&m);
+    if (rc != MEROS_OK) return rc;
+    *out_there = true;
+    memcpy(out_id, s.id, sizeof s.id);
+    *out_version = (int)s.version;
+    return MEROS_OK;
 }

@@ -7,12 +7,15 @@
 #include "meros/base/arena.h"
 #include "meros/base/log.h"
 #include "meros/model/artifact.h"
+#include "meros/service/clv_population.h"
 #include "meros/service/serving.h"
 #include "meros/store/changed.h"
 #include "meros/store/models.h"
 #include "meros/store/segments.h"
 #include "meros/store/stats.h"
 #include "meros/store/store.h"
+#include "clv_active_priv.h"
+#include "clv_priv.h"
 
 bool scoring_step(const struct scoring_progress *p, double fraction)
 {
@@ -109,7 +112,38 @@ enum meros_code scoring_extract(struct service *svc, struct store_conn *c, int64
 
 /* --- judging */
 
-enum meros_code scoring_assign(const struct segment_model *m, const struct dataset *d, int32_t *labels, struct meros_err *err)
+static bool worths_step(void *progress)
+{
+    return scoring_step(progress, 0);
+}
+
+enum meros_code scoring_worths(struct service *svc, const struct dataset *d, int64_t as_of, const struct scoring_progress *progress,
+                               double **out, struct meros_err *err)
+{
+    static const struct clv_ask usual = {CLV_HORIZON_DAYS, CLV_DISCOUNT_RATE, 0, false};
+    struct clv_population p = {0};
+    double *worths = malloc((d->n + 1) * sizeof *worths);
+    enum meros_code rc = worths == NULL ? err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while scoring customers.")
+                                        : clv_population_read(svc, NULL, as_of, worths_step, (void *)(uintptr_t)progress, &p, err);
+    if (rc == MEROS_NOT_FOUND)
+        rc = err_set(err, MEROS_UNPROCESSABLE, "Tiers of value need a model of lifetime value; POST /v1/jobs with {\"kind\": \"train.clv\"} first.");
+    /* Both ascend by customer_no. */
+    for (size_t i = 0, k = 0; i < d->n && rc == MEROS_OK; i++) {
+        struct clv_answer a;
+        while (k < p.n && p.customer_no[k] < d->customer_no[i]) k++;
+        worths[i] = NAN;
+        if (k == p.n || p.customer_no[k] != d->customer_no[i]) continue;
+        clv_population_score(&p, &usual, k, k + 1, &a);
+        worths[i] = clv_row_of(p.customer_no[k], &a, p.at).worth;
+    }
+    clv_population_done(&p);
+    if (rc == MEROS_OK) *out = worths;
+    else free(worths);
+    return rc;
+}
+
+enum meros_code scoring_assign(const struct segment_model *m, const struct dataset *d, const double *worths, int32_t *labels,
+                               struct meros_err *err)
 {
     struct prep_plan plan;
     enum meros_code rc = prep_plan_init(&m->prep, d, &plan, err);
@@ -117,7 +151,7 @@ enum meros_code scoring_assign(const struct segment_model *m, const struct datas
     for (size_t i = 0; i < d->n; i++) {
         struct prep_values values;
         prep_read_dataset(&m->prep, &plan, i, &values);
-        labels[i] = segment_model_assign(m, d->raw + i * FEATURE_COUNT, &values);
+        labels[i] = segment_model_assign(m, d->raw + i * FEATURE_COUNT, &values, worths == NULL ? NAN : worths[i]);
     }
     prep_plan_done(&plan);
     return MEROS_OK;
@@ -181,6 +215,20 @@ static void write_profile(struct jsonw *w, const struct segment_model *m, const 
     jsonw_end_object(w);
 }
 
+static void tier_words(const struct segment_model *m, int tier, char *out, size_t cap)
+{
+    const int tiers = m->n_segments - 1;
+    const double low = tier < tiers - 1 ? m->tiers[tier] : 0, high = tier > 0 && tier < tiers ? m->tiers[tier - 1] : INFINITY;
+    char from[32], to[32];
+    snprintf(from, sizeof from, low < 10 ? "%.3g" : "%.0f", low); /* cents say nothing */
+    snprintf(to, sizeof to, high < 10 ? "%.3g" : "%.0f", high);
+    if (tier == tiers) snprintf(out, cap, "Customers who have bought nothing yet.");
+    else if (tiers == 1) snprintf(out, cap, "Customers who have bought; they are all predicted to be worth much the same.");
+    else if (isinf(high)) snprintf(out, cap, "Customers predicted to be worth %s or more in the next %.0f days.", from, CLV_HORIZON_DAYS);
+    else if (low > 0) snprintf(out, cap, "Customers predicted to be worth %s to %s in the next %.0f days.", from, to, CLV_HORIZON_DAYS);
+    else snprintf(out, cap, "Customers predicted to be worth less than %s in the next %.0f days.", to, CLV_HORIZON_DAYS);
+}
+
 static enum meros_code write_segments(struct store_conn *c, int64_t model_no, const struct segment_model *m,
                                       const struct dataset *d, const int32_t *labels, const struct describe *desc,
                                       struct meros_err *err)
@@ -200,6 +248,7 @@ static enum meros_code write_segments(struct store_conn *c, int64_t model_no, co
         char lead[160] = "";
         if (m->method == SEGMENT_RFM)
             snprintf(lead, sizeof lead, "Customers who %s.", rfm_group_words((enum rfm_group)s));
+        if (m->method == SEGMENT_VALUE) tier_words(m, (int)s, lead, sizeof lead);
         describe_text(desc, (int)s, lead[0] == '\0' ? NULL : lead, description);
         struct jsonw w;
         jsonw_init(&w, profile);
@@ -280,6 +329,7 @@ static enum meros_code load_model(struct store_conn *c, struct loaded *l, struct
 struct rescored {
     struct dataset d;
     int32_t *labels;
+    double *worths; /* NULL: the method does not look at them */
     struct describe desc;
     int64_t at;
 };
@@ -288,6 +338,7 @@ static void rescored_done(struct rescored *r)
 {
     describe_done(&r->desc);
     free(r->labels);
+    free(r->worths);
     dataset_done(&r->d);
 }
 
@@ -308,7 +359,8 @@ static enum meros_code rescore(struct service *svc, struct store_conn *c, const 
     if (rc != MEROS_OK) return rc;
     r.labels = malloc((r.d.n + 1) * sizeof *r.labels);
     if (r.labels == NULL) rc = err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while scoring customers.");
-    if (rc == MEROS_OK) rc = scoring_assign(m, &r.d, r.labels, err);
+    if (rc == MEROS_OK && m->method == SEGMENT_VALUE) rc = scoring_worths(svc, &r.d, TIME_NONE, progress, &r.worths, err);
+    if (rc == MEROS_OK) rc = scoring_assign(m, &r.d, r.worths, r.labels, err);
     if (rc == MEROS_OK) rc = describe_fit(&r.desc, &r.d, &m->prep, r.labels, m->n_segments, err);
     if (rc == MEROS_OK) *out = r;
     else rescored_done(&r);
@@ -445,6 +497,37 @@ static enum meros_code refresh_one(struct job_ctx *ctx, struct store_conn *c, st
     return rc;
 }
 
+/* What everybody is worth by the active model, where there is one. */
+static enum meros_code refresh_clv(struct job_ctx *ctx, struct store_conn *c, struct meros_err *err)
+{
+    int64_t customers = 0;
+    char id[MODEL_ID_CAP];
+    int version = 0;
+    bool there = false;
+    enum meros_code rc = store_begin(c, err);
+    if (rc != MEROS_OK) return rc;
+    rc = job_fence(ctx, c, err);
+    if (rc == MEROS_OK) rc = clv_rewrite(ctx->svc, c, &there, id, &version, &customers, err);
+    if (rc == MEROS_OK) rc = store_commit(c, err);
+    if (rc != MEROS_OK) {
+        store_rollback(c);
+        return rc;
+    }
+    if (!there) return MEROS_OK;
+    struct jsonw *w = ctx->result;
+    jsonw_key(w, "clv");
+    jsonw_begin_object(w);
+    jsonw_key(w, "model");
+    jsonw_begin_object(w);
+    jsonw_kcstr(w, "id", id);
+    jsonw_kint(w, "version", version);
+    jsonw_end_object(w);
+    jsonw_kint(w, "customers", customers);
+    jsonw_ktime(w, "evaluated_at", clock_now());
+    jsonw_end_object(w);
+    return MEROS_OK;
+}
+
 static enum meros_code refresh_check(struct service *svc, const struct json *params, struct meros_err *err)
 {
     (void)svc;
@@ -464,6 +547,7 @@ static enum meros_code refresh_run(struct job_ctx *ctx, struct meros_err *err)
     if (rc == MEROS_OK) rc = store_model_list(c, STR("segments"), 1, 0, REFRESH_MODELS_MAX, collect_active, &active, err);
     if (rc != MEROS_OK) goto out;
     jsonw_begin_object(ctx->result);
+    rc = refresh_clv(ctx, c, err);
     jsonw_key(ctx->result, "segmentations");
     jsonw_begin_array(ctx->result);
     for (size_t i = 0; i < active.n && rc == MEROS_OK; i++) {

@@ -162,7 +162,6 @@ enum meros_code segmentation_list(struct service *svc, int64_t before, int64_t l
 /* --- members */
 
 struct looking {
-    struct store_conn *c;
     struct str segment_id;
     bool found;
     struct naming there;
@@ -177,27 +176,35 @@ static enum meros_code look_segment(void *arg, const struct segment_row *s, stru
     return MEROS_OK;
 }
 
-static enum meros_code look_model(void *arg, const struct model_row *m, struct meros_err *err)
+enum meros_code segment_expected(struct store_conn *c, struct str name, int64_t model_no, struct str segment_id, struct meros_err *err)
 {
-    struct looking *l = arg;
-    return store_segments_read(l->c, m->model_no, look_segment, l, err);
+    struct looking l = {.segment_id = segment_id};
+    buf_init(&l.there.list, 300);
+    enum meros_code rc = store_segments_read(c, model_no, look_segment, &l, err);
+    if (rc == MEROS_OK && !l.found)
+        rc = err_set(err, MEROS_NOT_FOUND, "The segmentation \"%.*s\" has no segment \"%.*s\"; it has: %s.", (int)name.n, name.p,
+                     (int)segment_id.n, segment_id.p, l.there.list.data);
+    buf_done(&l.there.list);
+    return rc;
+}
+
+static enum meros_code take_no(void *arg, const struct model_row *m, struct meros_err *err)
+{
+    (void)err;
+    *(int64_t *)arg = m->model_no;
+    return MEROS_OK;
 }
 
 enum meros_code segment_members(struct service *svc, struct str name, struct str segment_id, int64_t after, int64_t limit,
                                 member_fn fn, void *arg, struct meros_err *err)
 {
-    struct looking l = {.segment_id = segment_id};
-    buf_init(&l.there.list, 300);
-    enum meros_code rc = segments_open_view(svc, &l.c, err);
-    if (rc == MEROS_OK) rc = store_model_active(l.c, STR("segments"), name, look_model, &l, err);
-    if (rc == MEROS_NOT_FOUND)
-        rc = segmentation_missing(l.c, name, err);
-    else if (rc == MEROS_OK && !l.found)
-        rc = err_set(err, MEROS_NOT_FOUND, "The segmentation \"%.*s\" has no segment \"%.*s\"; it has: %s.", (int)name.n, name.p,
-                     (int)segment_id.n, segment_id.p, l.there.list.data);
-    else if (rc == MEROS_OK)
-        rc = store_members_page(l.c, name, segment_id, after, limit, fn, arg, err);
-    buf_done(&l.there.list);
-    segments_close_view(svc, l.c);
+    struct store_conn *c = NULL;
+    int64_t model_no = 0;
+    enum meros_code rc = segments_open_view(svc, &c, err);
+    if (rc == MEROS_OK) rc = store_model_active(c, STR("segments"), name, take_no, &model_no, err);
+    if (rc == MEROS_NOT_FOUND) rc = segmentation_missing(c, name, err);
+    else if (rc == MEROS_OK) rc = segment_expected(c, name, model_no, segment_id, err);
+    if (rc == MEROS_OK) rc = store_members_page(c, name, segment_id, after, limit, fn, arg, err);
+    segments_close_view(svc, c);
     return rc;
 }

@@ -16,6 +16,10 @@ void segments_close_view(struct service *svc, struct store_conn *c); /* NULL is 
 /* NOT_FOUND, in words that name the segmentations that there are. */
 enum meros_code segmentation_missing(struct store_conn *c, struct str name, struct meros_err *err) MEROS_MUSTCHECK;
 
+/* NOT_FOUND, in words that name the segments that there are, unless a segmentation's model has this one. */
+enum meros_code segment_expected(struct store_conn *c, struct str name, int64_t model_no, struct str segment_id,
+                                 struct meros_err *err) MEROS_MUSTCHECK;
+
 /* A list of names for such words: "a, b, c". */
 struct naming {
     struct buf list;

@@ -16,6 +16,7 @@
 #include "meros/codec/json.h"
 #include "meros/model/artifact.h"
 #include "meros/service/clv.h"
+#include "meros/service/clv_lists.h"
 #include "meros/service/listener.h"
 #include "meros/store/models.h"
 #include "meros/store/segments.h"
@@ -516,7 +517,8 @@ enum meros_code serving_start(struct service *svc, struct meros_err *err)
     pthread_cond_init(&v->asked, NULL);
     pthread_cond_init(&v->stopped, NULL);
     svc->serving = v;
-    enum meros_code rc = serving_reload(svc, err);
+    enum meros_code rc = clv_lists_new(svc, err);
+    if (rc == MEROS_OK) rc = serving_reload(svc, err);
     if (rc == MEROS_OK) rc = start_threads(v, err);
     if (rc == MEROS_OK) rc = listener_subscribe(svc, "models", models_changed, svc, err);
     if (rc == MEROS_OK) return MEROS_OK;
@@ -551,6 +553,7 @@ void serving_free(struct service *svc)
 {
     struct model_serving *v = svc->serving;
     if (v == NULL) return;
+    clv_lists_free(svc);
     snapshot_holder_free(v->models);
     pthread_mutex_destroy(&v->reload_lock);
     pthread_mutex_destroy(&v->commit_lock);

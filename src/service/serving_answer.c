@@ -2,6 +2,7 @@
 
 #include "meros/codec/json.h"
 #include "meros/service/clv_population.h"
+#include "clv_priv.h"
 #include "serving_priv.h"
 
 /* Rounded to what a float knows: seven digits. */
@@ -54,7 +55,7 @@ static void write_stats(struct jsonw *w, const struct customer_stats *s, int64_t
 }
 
 static void write_segment(struct jsonw *w, const struct snapshot_model *m, const struct customer_stats *s,
-                          const struct json *attributes, const struct stored_membership *stored, int64_t asked, int64_t now)
+                          const struct json *attributes, const struct stored_membership *stored, double worth, int64_t asked, int64_t now)
 {
     const struct segment_model *model = m->model;
     const int64_t at = asked != TIME_NONE ? asked : segment_model_moment(model, s, now);
@@ -62,7 +63,7 @@ static void write_segment(struct jsonw *w, const struct snapshot_model *m, const
     features_compute(s, at, model->half_life_days, raw);
     struct prep_values values;
     if (segment_model_needs_attributes(model)) prep_read_json(&model->prep, attributes, &values);
-    const struct segment_name *segment = &model->segments[segment_model_assign(model, raw, &values)];
+    const struct segment_name *segment = &model->segments[segment_model_assign(model, raw, &values, worth)];
     while (stored != NULL && !str_is(stored->segmentation, model->name)) stored = stored->next;
     /* Stored memberships lag behind; where they agree they know since when. */
     const bool same = stored != NULL && str_is(stored->segment_id, segment->id) && stored->since <= at;
@@ -109,6 +110,19 @@ static void write_value(struct jsonw *w, const struct serving_view *v, const str
     clv_write(w, v->models->clv, ask, &history, covariates, moment, full);
 }
 
+/* For tiers of value; NaN: nothing bought. */
+static double worth_of(const struct serving_view *v)
+{
+    const struct trained_clv *m = v->models->clv->model;
+    const struct customer_purchases *p = v->purchases;
+    struct clv_judged judged = {.history = purchase_history_of(p->days, p->n, trained_clv_day(m, p->days, p->n, v->at, v->now))};
+    struct clv_answer a;
+    if (!judged.history.any) return NAN;
+    trained_clv_covariates(m, v->attributes, judged.covariates);
+    clv_judge_score(m, &(struct clv_question){CLV_HORIZON_DAYS, CLV_DISCOUNT_RATE, 0}, &judged, &a);
+    return clv_row_of(v->state->stats.customer_no, &a, v->now).worth;
+}
+
 void serving_write_clv(struct buf *out, const struct serving_view *v, const struct clv_ask *ask)
 {
     struct jsonw w;
@@ -138,8 +152,17 @@ void serving_write_customer(struct buf *out, const struct serving_view *v)
     write_stats(&w, &state->stats, moment, v->half_life_days);
     jsonw_key(&w, "segments");
     jsonw_begin_object(&w);
-    for (size_t i = 0; i < v->models->n_models; i++)
-        write_segment(&w, &v->models->models[i], &state->stats, v->attributes, v->memberships, v->at, v->now);
+    double worth = NAN;
+    bool valued = false; /* worth is known: asked for by the first segmentation that needs it */
+    for (size_t i = 0; i < v->models->n_models; i++) {
+        const struct snapshot_model *m = &v->models->models[i];
+        if (m->model->method == SEGMENT_VALUE) {
+            if (v->models->clv == NULL) continue; /* its artifact cannot be read: where somebody is cannot be told */
+            if (!valued) worth = worth_of(v);
+            valued = true;
+        }
+        write_segment(&w, m, &state->stats, v->attributes, v->memberships, worth, v->at, v->now);
+    }
     jsonw_end_object(&w);
     jsonw_key(&w, "clv");
     if (v->models->clv == NULL) {

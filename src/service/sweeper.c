@@ -3,9 +3,11 @@
  *   2. the snapshot's models must be those that are active, else they are read again and the sweep begins anew;
  *   3. everybody taken is judged and compared with the memberships: nearly always nothing has changed, and that is all;
  *   4. for those who differ the changes lock is taken, then steps 2 and 3 are done again: what another replica, a training
- *      or an erasure did in between is seen, and nobody else writes memberships until the commit. */
+ *      or an erasure did in between is seen, and nobody else writes memberships until the commit;
+ *   5. what everybody taken is worth is written down where it is not what it was (store/clv_list.h). */
 #include "meros/service/sweeper.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,12 +19,15 @@
 #include "meros/base/thread.h"
 #include "meros/codec/json.h"
 #include "meros/model/snapshot.h"
+#include "meros/service/clv.h"
 #include "meros/service/serving.h"
 #include "meros/store/changed.h"
+#include "meros/store/clv_list.h"
 #include "meros/store/segment_changes.h"
 #include "meros/store/segments.h"
 #include "meros/store/stats.h"
 #include "meros/store/store.h"
+#include "clv_priv.h"
 
 enum {
     POLL_MS = 250,        /* other replicas' changes are found by looking; one's own wake the thread */
@@ -53,6 +58,7 @@ struct sweeper {
     struct store_conn *conn; /* NULL: none now */
     struct arena arena;      /* of one sweep */
     const struct snapshot *models;
+    int64_t clv_active; /* the active model of lifetime value, as the database has it; 0: none */
     struct target *targets; /* TARGETS_MAX */
     size_t n_targets;
     uint64_t differing; /* active models that the snapshot lacks although it was read again; 0: none */
@@ -111,8 +117,11 @@ static enum meros_code find_targets(struct sweeper *s, bool fresh, bool *out_sta
     struct looking l = {.s = s};
     s->n_targets = 0;
     enum meros_code rc = store_segmentations_active(s->conn, look_active, &l, err);
+    if (rc == MEROS_OK) rc = store_clv_active(s->conn, STR(TRAINED_CLV_NAME), &s->clv_active, err);
     if (rc != MEROS_OK) return rc;
-    const bool differs = s->n_targets != l.active || s->n_targets != s->models->n_models;
+    l.models = (l.models ^ (uint64_t)s->clv_active) * UINT64_C(0x9E3779B97F4A7C15);
+    const bool differs = s->n_targets != l.active || s->n_targets != s->models->n_models ||
+                         s->clv_active != (s->models->clv == NULL ? 0 : s->models->clv->model_no);
     if (fresh) s->differing = differs ? l.models : 0;
     *out_stale = differs && l.models != s->differing;
     return MEROS_OK;
@@ -171,12 +180,12 @@ static enum meros_code read_people(struct sweeper *s, const int64_t *nos, size_t
 }
 
 /* As GET /v1/customers/{id} judges (serving_answer.c): the same moment, the same function. False: all is as it was. */
-static bool judge(const struct target *t, const struct customer_state *state, const struct json *attributes,
+static bool judge(const struct target *t, const struct customer_state *state, const struct json *attributes, double worth,
                   const struct stored *was, int64_t now, struct membership_move *out)
 {
     const struct segment_model *m = t->model->model;
     const int64_t at = segment_model_moment(m, &state->stats, now);
-    const struct segment_name *is = &m->segments[segment_model_assign_live(m, &state->stats, attributes, at)];
+    const struct segment_name *is = &m->segments[segment_model_assign_live(m, &state->stats, attributes, worth, at)];
     while (was != NULL && !str_is(was->segmentation, m->name)) was = was->next;
     if (was != NULL && str_is(was->segment_id, is->id)) return false;
     *out = (struct membership_move){
@@ -212,37 +221,74 @@ static enum meros_code add_move(struct sweeper *s, struct moves *all, const stru
     return MEROS_OK;
 }
 
-static enum meros_code judge_people(struct sweeper *s, const struct people *p, struct moves *out, struct meros_err *err)
+/* What customers are worth: of each (NaN: nothing bought, or nobody can say), and what is to be written down. */
+struct worths {
+    double *of; /* (n) as people */
+    struct clv_row *rows;
+    size_t n_rows;
+    int64_t *without; /* who have bought nothing */
+    size_t n_without;
+};
+
+static enum meros_code judge_worths(struct sweeper *s, const struct people *p, int64_t now, struct worths *out, struct meros_err *err)
+{
+    const struct snapshot_clv *clv = s->models->clv;
+    struct clv_judged *looked_at = arena_array(&s->arena, p->n, sizeof *looked_at);
+    *out = (struct worths){.of = arena_array(&s->arena, p->n, sizeof *out->of),
+                           .rows = arena_array(&s->arena, p->n, sizeof *out->rows),
+                           .without = arena_array(&s->arena, p->n, sizeof *out->without)};
+    if (looked_at == NULL || out->of == NULL || out->rows == NULL || out->without == NULL) return no_memory(err);
+    for (size_t i = 0; i < p->n; i++) out->of[i] = NAN;
+    if (clv == NULL) return MEROS_OK;
+    enum meros_code rc = clv_judge_read(s->conn, clv->model, p->nos, p->n, now, &s->arena, looked_at, err);
+    for (size_t i = 0; i < p->n && rc == MEROS_OK; i++) {
+        struct clv_answer a;
+        if (!p->states[i].known) continue;
+        if (!looked_at[i].history.any) {
+            out->without[out->n_without++] = p->nos[i];
+            continue;
+        }
+        clv_judge_score(clv->model, &(struct clv_question){CLV_HORIZON_DAYS, CLV_DISCOUNT_RATE, 0}, &looked_at[i], &a);
+        const struct clv_row row = clv_row_of(p->nos[i], &a, now);
+        out->of[i] = row.worth;
+        out->rows[out->n_rows++] = row;
+    }
+    return rc;
+}
+
+static enum meros_code judge_people(struct sweeper *s, const struct people *p, struct moves *out, struct worths *worths, struct meros_err *err)
 {
     bool attributes_matter = false;
     const int64_t now = clock_now();
     *out = (struct moves){.nos = arena_array(&s->arena, p->n, sizeof *out->nos)};
     if (out->nos == NULL) return no_memory(err);
+    enum meros_code rc = judge_worths(s, p, now, worths, err);
     for (size_t t = 0; t < s->n_targets; t++) attributes_matter |= segment_model_needs_attributes(s->targets[t].model->model);
-    for (size_t i = 0; i < p->n; i++) {
+    for (size_t i = 0; i < p->n && rc == MEROS_OK; i++) {
         const struct customer_state *state = &p->states[i];
         if (!state->known) continue; /* erased, or become one with another */
         struct json *attributes = NULL;
-        enum meros_code rc = MEROS_OK;
         if (attributes_matter && state->attributes.n > 2) /* "{}" is most of them */
             rc = json_parse_stored(state->attributes.p, state->attributes.n, &attributes, err);
         for (size_t t = 0; t < s->n_targets && rc == MEROS_OK; t++) {
             struct membership_move one;
-            if (judge(&s->targets[t], state, attributes, p->memberships[i], now, &one)) rc = add_move(s, out, &one, err);
+            /* Where nobody can say what they are worth, they stay where they are. */
+            if (s->targets[t].model->model->method == SEGMENT_VALUE && s->models->clv == NULL) continue;
+            if (judge(&s->targets[t], state, attributes, worths->of[i], p->memberships[i], now, &one)) rc = add_move(s, out, &one, err);
         }
         json_free(attributes);
-        if (rc != MEROS_OK) return rc;
     }
-    return MEROS_OK;
+    return rc;
 }
 
-static enum meros_code find_moves(struct sweeper *s, const int64_t *nos, size_t n, struct moves *out, struct meros_err *err)
+static enum meros_code find_moves(struct sweeper *s, const int64_t *nos, size_t n, struct moves *out, struct worths *worths, struct meros_err *err)
 {
     struct people p;
     *out = (struct moves){0};
-    if (n == 0 || s->n_targets == 0) return MEROS_OK;
+    *worths = (struct worths){0};
+    if (n == 0 || (s->n_targets == 0 && s->models->clv == NULL)) return MEROS_OK;
     enum meros_code rc = read_people(s, nos, n, &p, err);
-    return rc == MEROS_OK ? judge_people(s, &p, out, err) : rc;
+    return rc == MEROS_OK ? judge_people(s, &p, out, worths, err) : rc;
 }
 
 /* --- a sweep */
@@ -269,21 +315,34 @@ static enum meros_code take(struct sweeper *s, bool bulk_first, struct sweep *w,
 static enum meros_code write_moves(struct sweeper *s, bool fresh, struct sweep *w, struct meros_err *err)
 {
     const struct moves before = w->moves;
+    struct worths again;
     enum meros_code rc = store_changes_lock(s->conn, err);
     if (rc == MEROS_OK) rc = find_targets(s, fresh, &w->stale, err);
     if (rc != MEROS_OK || w->stale) return rc;
-    rc = find_moves(s, before.nos, before.n_nos, &w->moves, err);
+    rc = find_moves(s, before.nos, before.n_nos, &w->moves, &again, err);
     if (rc == MEROS_OK) rc = store_moves_write(s->conn, w->moves.rows, w->moves.n, err);
+    return rc;
+}
+
+/* Last, because of the lock that it takes. */
+static enum meros_code write_worths(struct sweeper *s, const struct worths *worths, bool fresh, struct sweep *w, struct meros_err *err)
+{
+    bool active = true;
+    if (s->models->clv == NULL) return MEROS_OK;
+    enum meros_code rc = store_clv_write(s->conn, s->models->clv->model_no, worths->rows, worths->n_rows, worths->without, worths->n_without, &active, err);
+    w->stale = !active && !fresh;
     return rc;
 }
 
 static enum meros_code in_transaction(struct sweeper *s, bool fresh, struct sweep *w, struct meros_err *err)
 {
     int64_t *nos = NULL;
+    struct worths worths = {0};
     enum meros_code rc = take(s, s->singles >= BULK_EVERY, w, &nos, err);
     if (rc == MEROS_OK && w->taken > 0) rc = find_targets(s, fresh, &w->stale, err);
-    if (rc == MEROS_OK && w->taken > 0 && !w->stale) rc = find_moves(s, nos, w->taken, &w->moves, err);
+    if (rc == MEROS_OK && w->taken > 0 && !w->stale) rc = find_moves(s, nos, w->taken, &w->moves, &worths, err);
     if (rc == MEROS_OK && w->moves.n > 0) rc = write_moves(s, fresh, w, err);
+    if (rc == MEROS_OK && w->taken > 0 && !w->stale) rc = write_worths(s, &worths, fresh, w, err);
     free(nos);
     return rc;
 }
@@ -331,11 +390,11 @@ static enum meros_code sweep(struct sweeper *s, struct sweep *w, struct meros_er
 
 /* --- everybody, now and then */
 
-/* Time moves nobody in a segmentation that was trained for a moment in the past. */
+/* Time moves nobody in a segmentation that was trained for a moment in the past, and makes nobody worth less by such a model. */
 static bool time_matters(struct sweeper *s)
 {
     const struct snapshot *models = serving_snapshot(s->svc);
-    bool matters = false;
+    bool matters = models->clv != NULL && models->clv->model->as_of == TIME_NONE;
     for (size_t i = 0; i < models->n_models; i++) matters |= models->models[i].model->as_of == TIME_NONE;
     snapshot_release(models);
     return matters;

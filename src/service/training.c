@@ -18,6 +18,8 @@
 #include "meros/store/store.h"
 #include "models_priv.h"
 
+enum { TIERS_AUTO_MIN = 3, TIERS_AUTO_MAX = 5 }; /* as many as somebody can treat differently */
+
 struct training {
     struct job_ctx *ctx;
     struct segment_params params;
@@ -26,6 +28,7 @@ struct training {
     struct dataset data;
     float *x; /* kmeans: (n, prep.n_columns) */
     struct segment_model *model;
+    double *worths; /* value: (n), scoring_worths */
     int32_t *labels; /* (n) positions in the model */
     struct cluster_metrics metrics;
     bool has_metrics;
@@ -49,7 +52,7 @@ static enum meros_code step(struct training *t, double fraction, const char *sta
 
 static bool wants_attributes(const struct segment_params *p)
 {
-    if (p->method == SEGMENT_RFM) return false;
+    if (p->method != SEGMENT_KMEANS) return false;
     if (p->n_features == 0) return true;
     for (size_t i = 0; i < p->n_features; i++)
         if (p->features[i].n >= 10 && memcmp(p->features[i].p, "attributes", 10) == 0) return true;
@@ -230,16 +233,132 @@ static enum meros_code fit_rfm(struct training *t, struct prep *axes, struct mer
     return MEROS_OK;
 }
 
+/* --- tiers of value: k-means over the logarithm of what customers are predicted to be worth, so that no bound lies among
+ * customers who hardly differ, as one between equal numbers of customers would. */
+
+/* The bound between two neighbouring tiers lies in the middle of their centres. */
+static enum meros_code keep_tiers(struct training *t, const struct kmeans_result *fit, struct meros_err *err)
+{
+    double centres[SEGMENTS_MAX];
+    int k = 0;
+    for (int c = 0; c < fit->k; c++)
+        if (fit->sizes[c] > 0) centres[k++] = fit->centres[c];
+    for (int i = 1; i < k; i++)
+        for (int j = i; j > 0 && centres[j] > centres[j - 1]; j--) {
+            const double lower = centres[j - 1];
+            centres[j - 1] = centres[j];
+            centres[j] = lower;
+        }
+    struct segment_model *m = t->model;
+    struct segment_name *segments = calloc((size_t)k + 1, sizeof *segments);
+    m->tiers = calloc((size_t)k, sizeof *m->tiers);
+    if (segments == NULL || m->tiers == NULL) {
+        free(segments);
+        return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while clustering.");
+    }
+    free(m->segments);
+    m->segments = segments;
+    m->n_segments = k + 1;
+    for (int i = 0; i + 1 < k; i++) m->tiers[i] = expm1((centres[i] + centres[i + 1]) / 2);
+    for (int i = 0; i <= k; i++) segment_tier_name(i, k, &segments[i]);
+    t->iterations = fit->iterations;
+    t->converged = fit->converged;
+    return MEROS_OK;
+}
+
+static enum meros_code one_tier(struct training *t, struct meros_err *err)
+{
+    size_t size = 1;
+    double centre = 0;
+    const struct kmeans_result fit = {.k = 1, .centres = &centre, .sizes = &size, .converged = true};
+    return keep_tiers(t, &fit, err);
+}
+
+/* By the silhouette alone: along one line the other indices only ask for more and more tiers. */
+static enum meros_code choose_tiers(struct training *t, struct ml_matrix x, struct kmeans_params *params, const struct ml_run *run,
+                                    struct meros_err *err)
+{
+    struct kmeans_choice choice;
+    enum meros_code rc = kmeans_choose_k(x, params, TIERS_AUTO_MIN, TIERS_AUTO_MAX, run, &choice, err);
+    if (rc != MEROS_OK) return rc;
+    const struct kmeans_k_row *best = NULL;
+    t->n_table = choice.n_table;
+    t->index = "silhouette";
+    for (size_t i = 0; i < choice.n_table; i++) {
+        t->table[i] = choice.table[i];
+        t->table[i].score = choice.table[i].silhouette;
+        if (best == NULL || t->table[i].score > best->score) best = &t->table[i];
+    }
+    params->k = best != NULL && best->score > 0 ? best->k : TIERS_AUTO_MIN; /* NaN: not to be told */
+    kmeans_choice_done(&choice);
+    return MEROS_OK;
+}
+
+static enum meros_code find_tiers(struct training *t, struct ml_matrix x, struct meros_err *err)
+{
+    struct kmeans_params params = KMEANS_PARAMS_DEFAULT;
+    params.seed = (uint64_t)t->params.seed;
+    params.k = t->params.k;
+    struct clustering choosing = {t, 0.4, 0.7}, c = {t, 0.7, 0.75};
+    struct ml_run run = ml_run_of(&choosing);
+    struct kmeans_result fit;
+    enum meros_code rc = t->params.k == 0 ? choose_tiers(t, x, &params, &run, err) : MEROS_OK;
+    if (rc != MEROS_OK) return rc;
+    run = ml_run_of(&c);
+    rc = kmeans_fit(x, &params, &run, &fit, err);
+    if (rc != MEROS_OK) return rc;
+    rc = keep_tiers(t, &fit, err);
+    kmeans_result_done(&fit);
+    return rc;
+}
+
+/* x: (n) logarithms; of those who have bought nothing, nought: they are measured by nobody. */
+static enum meros_code fit_value(struct training *t, struct meros_err *err)
+{
+    const struct scoring_progress progress = {job_step, t->ctx, 0.36, 0.4, "preparing"};
+    enum meros_code rc = scoring_worths(t->ctx->svc, &t->data, t->params.as_of, &progress, &t->worths, err);
+    if (rc != MEROS_OK) return rc;
+    float *bought = ml_alloc(t->data.n + 1, sizeof *bought);
+    t->x = ml_alloc(t->data.n + 1, sizeof *t->x);
+    if (bought == NULL || t->x == NULL) {
+        free(bought);
+        return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while preparing %zu customers.", t->data.n);
+    }
+    size_t n = 0;
+    bool differ = false;
+    for (size_t i = 0; i < t->data.n; i++) {
+        t->x[i] = isnan(t->worths[i]) ? 0 : (float)log1p(t->worths[i]);
+        if (isnan(t->worths[i])) continue;
+        bought[n++] = t->x[i];
+        differ |= bought[n - 1] != bought[0];
+    }
+    if (n == 0) {
+        rc = err_set(err, MEROS_UNPROCESSABLE, "Nobody has bought anything yet; there is no value to divide customers by.");
+    } else if (t->params.k > 0 && (size_t)t->params.k > n) {
+        rc = err_set(err, MEROS_UNPROCESSABLE, "k is %d, but only %zu customers have bought.", t->params.k, n);
+    } else if (!differ && t->params.k > 1) {
+        rc = err_set(err, MEROS_UNPROCESSABLE, "All %zu customers who have bought are predicted to be worth the same; they cannot be divided into %d tiers.", n, t->params.k);
+    } else if (t->params.k == 1 || !differ || (t->params.k == 0 && n <= TIERS_AUTO_MAX)) {
+        rc = one_tier(t, err);
+    } else {
+        rc = find_tiers(t, (struct ml_matrix){bought, n, 1}, err);
+    }
+    free(bought);
+    return rc;
+}
+
 static enum meros_code measure(struct training *t, size_t columns, struct meros_err *err)
 {
     if (columns == 0) return MEROS_OK;
+    /* Those who have bought nothing are set apart, not clustered. */
+    const int nobody = t->params.method == SEGMENT_RFM ? RFM_NO_PURCHASES : t->params.method == SEGMENT_VALUE ? t->model->n_segments - 1 : -1;
     struct clustering c = {t, 0.75, 0.8};
     struct ml_run run = ml_run_of(&c);
     const struct cluster_metrics_params params = {.seed = (uint64_t)t->params.seed};
     int32_t *labels = malloc((t->data.n + 1) * sizeof *labels);
     if (labels == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while measuring the clustering.");
     for (size_t i = 0; i < t->data.n; i++)
-        labels[i] = t->params.method == SEGMENT_RFM && t->labels[i] == RFM_NO_PURCHASES ? -1 : t->labels[i];
+        labels[i] = t->labels[i] == nobody ? -1 : t->labels[i];
     enum meros_code rc = cluster_metrics((struct ml_matrix){t->x, t->data.n, columns}, labels, t->model->n_segments, &params,
                                          &run, &t->metrics, err);
     free(labels);
@@ -264,15 +383,16 @@ static void set_origin(struct training *t)
 static enum meros_code fit(struct training *t, struct meros_err *err)
 {
     struct prep axes = {0};
-    const bool rfm = t->params.method == SEGMENT_RFM;
-    t->model = segment_model_new(t->params.method, rfm ? RFM_GROUP_COUNT : 1);
+    const enum segment_method method = t->params.method;
+    t->model = segment_model_new(method, method == SEGMENT_RFM ? RFM_GROUP_COUNT : 1);
     if (t->model == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory.");
-    enum meros_code rc = rfm ? fit_rfm(t, &axes, err) : fit_kmeans(t, err);
+    enum meros_code rc = method == SEGMENT_RFM ? fit_rfm(t, &axes, err) : method == SEGMENT_VALUE ? fit_value(t, err) : fit_kmeans(t, err);
     if (rc == MEROS_OK) set_origin(t);
     t->labels = malloc((t->data.n + 1) * sizeof *t->labels);
     if (rc == MEROS_OK && t->labels == NULL) rc = err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory.");
-    if (rc == MEROS_OK) rc = scoring_assign(t->model, &t->data, t->labels, err);
-    if (rc == MEROS_OK) rc = measure(t, rfm ? axes.n_columns : t->model->prep.n_columns, err);
+    if (rc == MEROS_OK) rc = scoring_assign(t->model, &t->data, t->worths, t->labels, err);
+    const size_t columns = method == SEGMENT_RFM ? axes.n_columns : method == SEGMENT_VALUE ? 1 : t->model->prep.n_columns;
+    if (rc == MEROS_OK) rc = measure(t, columns, err);
     prep_done(&axes);
     free(t->x);
     t->x = NULL;
@@ -353,7 +473,7 @@ static enum meros_code reorder(struct training *t, const int64_t *number, struct
  * segments first. In the transaction that holds the segmentation. */
 static enum meros_code name_segments(struct training *t, int64_t segmentation_no, int64_t *next, struct meros_err *err)
 {
-    if (t->params.method == SEGMENT_RFM) return MEROS_OK;
+    if (t->params.method != SEGMENT_KMEANS) return MEROS_OK; /* they have names of their own */
     const int k = t->model->n_segments;
     int64_t number[SEGMENTS_MAX] = {0};
     int old_of_new[SEGMENTS_MAX];
@@ -381,7 +501,7 @@ static enum meros_code name_segments(struct training *t, int64_t segmentation_no
 
 static void label_segments(struct training *t)
 {
-    if (t->params.method == SEGMENT_RFM) return;
+    if (t->params.method != SEGMENT_KMEANS) return;
     char labels[SEGMENTS_MAX][SEGMENT_LABEL_MAX + 1];
     describe_label(&t->desc, labels);
     for (int s = 0; s < t->model->n_segments; s++) memcpy(t->model->segments[s].label, labels[s], sizeof labels[s]);
@@ -430,7 +550,7 @@ static void write_metrics(const struct training *t, struct jsonw *w)
     jsonw_knum(w, "silhouette", known ? t->metrics.silhouette : NAN);
     jsonw_knum(w, "calinski_harabasz", known ? t->metrics.calinski_harabasz : NAN);
     jsonw_knum(w, "davies_bouldin", known ? t->metrics.davies_bouldin : NAN);
-    if (t->params.method == SEGMENT_KMEANS) {
+    if (t->params.method != SEGMENT_RFM) {
         jsonw_knum(w, "inertia", known ? t->metrics.inertia : 0);
         jsonw_kint(w, "iterations", t->iterations);
         jsonw_kbool(w, "converged", t->converged);
@@ -438,6 +558,12 @@ static void write_metrics(const struct training *t, struct jsonw *w)
     if (known && !t->metrics.silhouette_exact) jsonw_kint(w, "silhouette_rows", (int64_t)t->metrics.silhouette_rows);
     jsonw_kint(w, "customers", (int64_t)t->data.n);
     jsonw_kint(w, "segments", segments);
+    if (t->params.method == SEGMENT_VALUE) {
+        jsonw_key(w, "tiers"); /* from which value on a customer is in each but the last */
+        jsonw_begin_array(w);
+        for (int i = 0; i + 2 < t->model->n_segments; i++) jsonw_num(w, t->model->tiers[i]);
+        jsonw_end_array(w);
+    }
     if (t->index != NULL) write_k_table(t, w);
     write_importances(t, w);
     jsonw_end_object(w);
@@ -448,6 +574,7 @@ static void write_features(const struct training *t, struct jsonw *w)
     static const char *const rfm[] = {"recency_days", "frequency", "monetary"};
     jsonw_begin_array(w);
     for (size_t i = 0; t->params.method == SEGMENT_RFM && i < 3; i++) jsonw_cstr(w, rfm[i]);
+    if (t->params.method == SEGMENT_VALUE) jsonw_cstr(w, "clv");
     for (size_t j = 0; j < t->model->prep.n_columns; j++) {
         struct buf name;
         buf_init(&name, 4096);
@@ -564,6 +691,7 @@ static void training_done(struct training *t)
     describe_done(&t->desc);
     segment_model_free(t->model);
     free(t->labels);
+    free(t->worths);
     free(t->x);
     dataset_done(&t->data);
     buf_done(&t->metrics_json);

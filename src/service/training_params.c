@@ -5,7 +5,7 @@
 #include "meros/service/training.h"
 
 /* Every word of the contract is known here; those that this version cannot do are refused with what it can do. */
-static const char *const method_words[] = {"kmeans", "rfm", "hierarchical", "dbscan", "hdbscan", "value", NULL};
+static const char *const method_words[] = {"kmeans", "rfm", "value", "hierarchical", "dbscan", "hdbscan", NULL};
 enum { METHODS_HERE = SEGMENT_METHOD_COUNT };
 
 /* A fault of sense, 422: only reported where there was none of shape. */
@@ -71,7 +71,7 @@ static void refuse_others(struct json_obj *o, bool present[4])
 static void check_sense(const struct segment_params *p, int method, const struct json *params, const bool others[4],
                         int64_t now, struct meros_err *err)
 {
-    if (method >= METHODS_HERE) no_sense(err, "/params/method", "is not available here; available are \"kmeans\" and \"rfm\"");
+    if (method >= METHODS_HERE) no_sense(err, "/params/method", "is not available here; available are \"kmeans\", \"rfm\" and \"value\"");
     if (others[0]) no_sense(err, "/params/linkage", "belongs to the method \"hierarchical\", which is not available here");
     if (others[1]) no_sense(err, "/params/eps", "belongs to the method \"dbscan\", which is not available here");
     if (others[2]) no_sense(err, "/params/min_samples", "belongs to density methods, which are not available here");
@@ -80,6 +80,11 @@ static void check_sense(const struct segment_params *p, int method, const struct
         if (json_get(params, "k") != NULL) no_sense(err, "/params/k", "does not go with \"rfm\", which has its own groups");
         if (p->n_features > 0) no_sense(err, "/params/features", "does not go with \"rfm\", which looks at recency, frequency and monetary value");
         if (json_get(params, "scaling") != NULL) no_sense(err, "/params/scaling", "does not go with \"rfm\", which scores by quintile");
+    }
+    if (method == SEGMENT_VALUE) {
+        if (p->k >= SEGMENTS_MAX) no_sense(err, "/params/k", "is too much for \"value\", which has a group more for those who have bought nothing");
+        if (p->n_features > 0) no_sense(err, "/params/features", "does not go with \"value\", which looks at predicted lifetime value");
+        if (json_get(params, "scaling") != NULL) no_sense(err, "/params/scaling", "does not go with \"value\", which looks at one number");
     }
     if (p->as_of != TIME_NONE && p->as_of > now + TIME_DAY) no_sense(err, "/params/as_of", "lies in the future");
     check_features(p, err);
@@ -119,9 +124,11 @@ void segment_params_write(const struct segment_params *p, struct jsonw *w)
     jsonw_begin_object(w);
     jsonw_kstr(w, "name", p->name);
     jsonw_kcstr(w, "method", segment_method_words[p->method]);
-    if (p->method == SEGMENT_KMEANS) {
+    if (p->method == SEGMENT_KMEANS || p->method == SEGMENT_VALUE) {
         if (p->k == 0) jsonw_kcstr(w, "k", "auto");
         else jsonw_kint(w, "k", p->k);
+    }
+    if (p->method == SEGMENT_KMEANS) {
         if (p->n_features > 0) {
             jsonw_key(w, "features");
             jsonw_begin_array(w);
@@ -129,8 +136,8 @@ void segment_params_write(const struct segment_params *p, struct jsonw *w)
             jsonw_end_array(w);
         }
         jsonw_kcstr(w, "scaling", prep_scaling_words[p->scaling]);
-        jsonw_kint(w, "seed", p->seed);
     }
+    if (p->method != SEGMENT_RFM) jsonw_kint(w, "seed", p->seed);
     jsonw_ktime(w, "as_of", p->as_of);
     jsonw_end_object(w);
 }

@@ -76,6 +76,8 @@ static const struct sql FILL = {"join_fill",
     "from " PAIRS ", customers f where i.customer_no = j.into_no and f.customer_no = j.from_no", SQL_NOTHING};
 static const struct sql MOVE_IDS = {"join_move_ids",
     "update customer_ids i set customer_no = j.into_no from " PAIRS " where i.customer_no = j.from_no", SQL_NOTHING};
+/* The survivor's is computed anew: its statistics changed. */
+static const struct sql DROP_CLV = {"join_drop_clv", "delete from customer_clv where customer_no = any($1)", SQL_NOTHING};
 static const struct sql DROP_CUSTOMERS = {"join_drop_customers", "delete from customers where customer_no = any($1)", SQL_NOTHING};
 
 static enum meros_code no_memory(struct meros_err *err)
@@ -161,8 +163,9 @@ static enum meros_code move_rows(const struct round *x, struct meros_err *err)
         const struct sql_param params[] = {P_INTS(x->from, x->n), P_INTS(x->into, x->n)};
         TRY(sql_run(x->c, steps[k].sql, NULL, err, params, steps[k].takes == BOTH ? 2 : 1));
     }
-    /* Last, because of the lock that it takes. */
-    return store_changes_join(x->c, x->from, x->into, x->n, clock_now(), err);
+    /* Last, because of the locks that they take. */
+    TRY(store_changes_join(x->c, x->from, x->into, x->n, clock_now(), err));
+    return sql_exec(x->c, &DROP_CLV, NULL, err, P_INTS(x->from, x->n));
 }
 
 static enum meros_code run_round(const struct round *x, struct arena *memory, struct identity_outcome *out, struct meros_err *err)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # GET /v1/customers/{id} (reads the database, judges with two models) against a bare libmicrohttpd that answers a constant
 # of the same size, both with keep-alive, interleaved, the best of several rounds each. Prints what the time went to.
+# Then, with a model of lifetime value besides, GET /v1/customers/{id}/clv against GET /v1/customers/{id}.
 command -v wrk >/dev/null || { echo "customer_get: skipped: wrk is not installed (Debian: wrk)"; exit 77; }
 [ -x build/bare_mhd ] || { echo "customer_get: skipped: build/bare_mhd is not there: run make bench"; exit 77; }
 dir=$(mktemp -d) || exit 2
@@ -99,4 +100,36 @@ for round in 1 2 3; do
 done
 echo "$ours $peer $answer" | awk '{ printf "%-30s %12.0f/s %12.0f/s %8.2f  %-7s %s\n", "customer_get", $1, $2, $1 / $2, $3, "ours/peer >= 0.20" }'
 echo "  CPU: $split; p99 $p99; $customers customers, answers of $bytes bytes"
-[ "$answer" = ok ]
+
+job=$(curl -sf -H "$auth" -H 'Content-Type: application/json' -d '{"kind":"train.clv","params":{"as_of":"2026-01-01"}}' "$base/v1/jobs" |
+    sed 's/.*"id":"\(job_[0-9a-f]*\)".*/\1/')
+n=0
+until curl -sf -H "$auth" "$base/v1/jobs/$job" | grep -q '"state":"succeeded"'; do
+    n=$((n + 1))
+    [ $n -lt 1200 ] || fail "the training of lifetime value did not succeed"
+    sleep 0.1
+done
+clv_answer=ok
+for i in 1 8 9 4321; do # what one answer says the other says too
+    one=$(curl -sf -H "$auth" "$base/v1/customers/c$i/clv" | sed -n 's/.*"expected_order_value":[0-9.]*,"clv":\([0-9.]*\),.*/\1/p')
+    other=$(curl -sf -H "$auth" "$base/v1/customers/c$i" | sed -n 's/.*"expected_order_value":[0-9.]*,"clv":\([0-9.]*\),.*/\1/p')
+    [ -n "$one" ] && [ "$one" = "$other" ] || clv_answer=FAILED
+done
+cat >"$dir/get.lua" <<'LUA'
+local requests, i = {}, 0
+function init(args)
+    for c = 1, 2000 do requests[c] = wrk.format("GET", "/v1/customers/c" .. c .. args[1]) end
+end
+function request()
+    i = i % 2000 + 1
+    return requests[i]
+end
+LUA
+clv=0 whole=0
+for round in 1 2 3; do
+    o=$(measure "$base" /clv) b=$(measure "$base" "")
+    clv=$(echo "$clv $o" | awk '{ print ($2 > $1) ? $2 : $1 }')
+    whole=$(echo "$whole $b" | awk '{ print ($2 > $1) ? $2 : $1 }')
+done
+echo "$clv $whole $clv_answer" | awk '{ printf "%-30s %12.0f/s %12.0f/s %8.2f  %-7s %s\n", "customer_clv", $1, $2, $1 / $2, $3, "ours/GET customer >= 0.9" }'
+[ "$answer" = ok ] && [ "$clv_answer" = ok ]

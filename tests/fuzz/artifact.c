@@ -17,7 +17,7 @@ static void serve(const struct segment_model *m)
 {
     struct customer_stats s = {.created_at = TIME_NONE, .first_order_at = TIME_NONE, .last_order_at = TIME_NONE,
                                .last_seen_at = TIME_NONE};
-    const int none = segment_model_assign_live(m, &s, NULL, 0);
+    const int none = segment_model_assign_live(m, &s, NULL, NAN, 0);
     check(none >= 0 && none < m->n_segments);
     s = (struct customer_stats){.created_at = 0, .orders = 3, .lines = 4, .products = 2, .units = 9, .revenue = 1e18,
                                 .gross_revenue = 1e18, .first_order_at = 5, .last_order_at = INT64_C(1) << 50,
@@ -25,7 +25,7 @@ static void serve(const struct segment_model *m)
     struct json *attributes = NULL;
     static const char text[] = "{\"age\":1e300,\"country\":\"GB\",\"x\":\"y\"}";
     check(json_parse(text, sizeof text - 1, &attributes, NULL) == MEROS_OK);
-    const int some = segment_model_assign_live(m, &s, attributes, segment_model_moment(m, &s, INT64_C(1) << 51));
+    const int some = segment_model_assign_live(m, &s, attributes, 17, segment_model_moment(m, &s, INT64_C(1) << 51));
     check(some >= 0 && some < m->n_segments);
     json_free(attributes);
 }

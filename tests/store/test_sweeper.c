@@ -160,7 +160,7 @@ static void expect_everybody_judged(struct service *svc, struct pg *db, int cust
         if (!states[i].known) continue;
         const int64_t at = segment_model_moment(m, &states[i].stats, clock_now());
         char *is = segment_of(db, i + 1);
-        cr_assert_str_eq(is, m->segments[segment_model_assign_live(m, &states[i].stats, NULL, at)].id, "customer %d", i + 1);
+        cr_assert_str_eq(is, m->segments[segment_model_assign_live(m, &states[i].stats, NULL, 0, at)].id, "customer %d", i + 1);
         free(is);
     }
     snapshot_release(models);

@@ -52,7 +52,7 @@ static void *reader(void *arg)
                 char name[32];
                 snprintf(name, sizeof name, "name%zu", i);
                 if (s->models[i].model->seed != stamp || strcmp(s->models[i].model->name, name) != 0 ||
-                    segment_model_assign(s->models[i].model, raw, NULL) != RFM_NO_PURCHASES)
+                    segment_model_assign(s->models[i].model, raw, NULL, 0) != RFM_NO_PURCHASES)
                     atomic_fetch_add(&torn, 1);
             }
         }

@@ -14,7 +14,7 @@
  *
  * A segmentation:
  *
- *   method     u8       0 kmeans, 1 rfm
+ *   method     u8       0 kmeans, 1 rfm, 2 value
  *   name       str
  *   seed       u64
  *   as_of, trained_at, data_from, data_to   i64 each, microseconds since 1970 UTC; minimum: none
@@ -25,6 +25,7 @@
  *   segments   u16 count, then id str, label str each
  *   kmeans:    prep; centres: segments * columns doubles, row-major
  *   rfm:       cuts: recency, frequency, monetary, 4 doubles each
+ *   value:     tiers: segments - 2 doubles, descending
  *
  * Customer lifetime value (struct trained_clv):
  *

@@ -22,8 +22,8 @@ struct store_conn;
 
 /* Those who have bought by the day that they are looked at, in the order of customer_no. */
 struct clv_population {
-    const struct snapshot *models;     /* retained */
-    const struct snapshot_clv *model;  /* of these; never NULL */
+    const struct snapshot *models;     /* retained; NULL: the model is the caller's */
+    const struct snapshot_clv *model;  /* never NULL */
     int64_t at;                        /* the moment that the picture is of */
     size_t n;
     int64_t *customer_no;
@@ -37,6 +37,9 @@ struct clv_population {
  * every so often; false stops the work with CANCELLED. NOT_FOUND: no model. OUT_OF_MEMORY over the budget of a job. */
 enum meros_code clv_population_read(struct service *svc, struct store_conn *c, int64_t at, bool (*step)(void *arg), void *arg,
                                     struct clv_population *out, struct meros_err *err) MEROS_MUSTCHECK;
+/* The present, by a model that is not published yet, in the caller's transaction. `model` must outlive the population. */
+enum meros_code clv_population_read_by(struct service *svc, struct store_conn *c, const struct snapshot_clv *model,
+                                       struct clv_population *out, struct meros_err *err) MEROS_MUSTCHECK;
 void clv_population_done(struct clv_population *p); /* an all-zero one is fine */
 /* out[i - from] of customer i, from <= i < to. Pure. */
 void clv_population_score(const struct clv_population *p, const struct clv_ask *ask, size_t from, size_t to,

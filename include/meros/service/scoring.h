@@ -30,8 +30,13 @@ enum meros_code scoring_extract(struct service *svc, struct store_conn *c, int64
                                 const struct scoring_progress *progress, struct dataset *out,
                                 struct meros_err *err) MEROS_MUSTCHECK;
 
-/* labels[i] = the segment of row i. labels has room for d->n. */
-enum meros_code scoring_assign(const struct segment_model *m, const struct dataset *d, int32_t *labels,
+/* What each row of the dataset is worth by the active model of lifetime value (NaN: nothing bought), for tiers of value: as
+ * of `as_of`, TIME_NONE: as live answers say. *out is the caller's to free. UNPROCESSABLE, in words: there is no such model. */
+enum meros_code scoring_worths(struct service *svc, const struct dataset *d, int64_t as_of, const struct scoring_progress *progress,
+                               double **out, struct meros_err *err) MEROS_MUSTCHECK;
+
+/* labels[i] = the segment of row i. labels has room for d->n. worths: of scoring_worths; NULL with methods that do not look. */
+enum meros_code scoring_assign(const struct segment_model *m, const struct dataset *d, const double *worths, int32_t *labels,
                                struct meros_err *err) MEROS_MUSTCHECK;
 
 /* Writes, in the caller's transaction that holds the segmentation, what the segments look like and who is in them. */

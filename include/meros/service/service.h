@@ -23,6 +23,7 @@ struct ingest;        /* service/ingest.c: the group commit of what comes in ite
 struct webhook_sender; /* service/webhooks.h */
 struct kafka_in;      /* service/kafka_in.c: events from Kafka */
 struct kafka_out;     /* service/kafka_out.c: segment changes to Kafka */
+struct clv_lists;     /* service/clv_lists.h: summaries that are kept */
 struct segment_stream; /* service/segment_stream.h: who follows changes of segments */
 struct model_serving; /* service/serving.c: the published snapshot of active models and the live customer reader */
 
@@ -68,6 +69,7 @@ struct service {
     struct idempotency *idempotency;
     struct rejections *rejections;
     struct model_serving *serving;
+    struct clv_lists *clv_lists;
     struct sweeper *sweeper;
     struct ingest *ingest;
     struct webhook_sender *webhooks;

@@ -4,8 +4,9 @@
  * transaction together with the job's end; until then nothing has happened. The rows are in the order of customer_no and
  * all randomness comes from params.seed, so the same data and parameters give the same bits on any number of threads.
  *
- * Who is divided: kmeans divides all customers known at the moment; rfm scores those who have bought and puts the others
- * into a group of their own. With fewer than 3 customers, or where no feature differs between any two, k "auto" makes
+ * Who is divided: kmeans divides all customers known at the moment; rfm and value score those who have bought and put the
+ * others into a group of their own. value makes tiers of what the active model of lifetime value says that customers will be
+ * worth; its ids are tier_1 (the best), tier_2, … and mean the same after every retraining. With fewer than 3 customers, or where no feature differs between any two, k "auto" makes
  * one segment of all; a k that was asked for is refused. Nobody at all is an error. */
 #ifndef MEROS_SERVICE_TRAINING_H
 #define MEROS_SERVICE_TRAINING_H

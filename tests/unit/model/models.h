@@ -44,6 +44,19 @@ static inline struct segment_model *test_kmeans_model(int k)
     return m;
 }
 
+/* 500 or more, 100 or more, less; and those who have bought nothing. */
+static inline struct segment_model *test_value_model(void)
+{
+    struct segment_model *m = segment_model_new(SEGMENT_VALUE, 4);
+    snprintf(m->name, sizeof m->name, "value");
+    m->half_life_days = 30;
+    m->tiers = calloc(3, sizeof *m->tiers);
+    m->tiers[0] = 500;
+    m->tiers[1] = 100;
+    for (int i = 0; i < 4; i++) segment_tier_name(i, 3, &m->segments[i]);
+    return m;
+}
+
 static inline struct segment_model *test_rfm_model(void)
 {
     struct segment_model *m = segment_model_new(SEGMENT_RFM, RFM_GROUP_COUNT);

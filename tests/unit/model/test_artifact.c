@@ -23,8 +23,8 @@ static void reseal(struct buf *b)
 
 Test(artifact, a_model_comes_back_the_same_and_encodes_to_the_same_bytes)
 {
-    struct segment_model *models[] = {test_kmeans_model(4), test_rfm_model()};
-    for (size_t i = 0; i < 2; i++) {
+    struct segment_model *models[] = {test_kmeans_model(4), test_rfm_model(), test_value_model()};
+    for (size_t i = 0; i < 3; i++) {
         struct segment_model *m = models[i];
         struct model read = {0};
         struct meros_err err = MEROS_ERR_INIT;
@@ -105,6 +105,41 @@ Test(artifact, content_is_checked_behind_a_right_checksum)
         buf_done(&b);
         segment_model_free(bad[i].m);
     }
+}
+
+Test(artifact, tiers_that_do_not_descend_are_refused)
+{
+    for (int i = 0; i < 3; i++) {
+        struct segment_model *m = test_value_model();
+        struct model back = {0};
+        struct meros_err err = MEROS_ERR_INIT;
+        m->tiers[1] = i == 0 ? 500 : i == 1 ? -1 : NAN;
+        struct buf b = encoded(m);
+        cr_assert_eq(artifact_decode(b.data, b.len, &back, &err), MEROS_UNPROCESSABLE, "%d", i);
+        buf_done(&b);
+        segment_model_free(m);
+    }
+}
+
+Test(model, a_tier_holds_what_is_worth_its_bound_or_more)
+{
+    struct segment_model *m = test_value_model();
+    static const struct {
+        double worth;
+        const char *id, *label;
+    } cases[] = {{1e9, "tier_1", "High value"}, {500, "tier_1", "High value"}, {499.99, "tier_2", "Medium value"}, {100, "tier_2", "Medium value"},
+                 {99, "tier_3", "Low value"},   {0, "tier_3", "Low value"},    {NAN, "no_purchases", "No purchases yet"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct segment_name *s = &m->segments[segment_model_assign_live(m, &(struct customer_stats){0}, NULL, cases[i].worth, 0)];
+        cr_assert_str_eq(s->id, cases[i].id, "%g", cases[i].worth);
+        cr_assert_str_eq(s->label, cases[i].label);
+    }
+    struct segment_name one, many;
+    segment_tier_name(0, 1, &one);
+    segment_tier_name(6, 7, &many);
+    cr_assert_str_eq(one.label, "Everybody who has bought");
+    cr_assert_str_eq(many.label, "Value tier 7 of 7, the least");
+    segment_model_free(m);
 }
 
 Test(artifact, every_truncation_that_is_resealed_is_refused)
