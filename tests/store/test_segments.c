@@ -499,7 +499,7 @@ Test(training_params, faults_of_shape_are_400_and_of_sense_422_each_with_its_pla
     expect_fault("{\"features\":[\"frequency\",\"frequency\"]}", MEROS_INVALID, "/params/features/1");
     expect_fault("{\"features\":[\"frequency\",\"charm\"]}", MEROS_UNPROCESSABLE, "/params/features/1");
     expect_fault("{\"method\":\"dbscan\"}", MEROS_UNPROCESSABLE, "/params/method");
-    expect_fault("{\"method\":\"value\"}", MEROS_UNPROCESSABLE, "/params/method");
+    expect_fault("{\"method\":\"hdbscan\"}", MEROS_UNPROCESSABLE, "/params/method");
     expect_fault("{\"eps\":0.5}", MEROS_UNPROCESSABLE, "/params/eps");
     expect_fault("{\"reduce\":{\"method\":\"pca\"}}", MEROS_UNPROCESSABLE, "/params/reduce");
     expect_fault("{\"method\":\"rfm\",\"k\":3}", MEROS_UNPROCESSABLE, "/params/k");
