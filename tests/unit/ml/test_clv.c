@@ -186,7 +186,7 @@ static void usable(const struct clv_model *m)
     }
 }
 
-Test(clv, data_at_the_edge_are_refused_in_words_or_fitted_and_usable, .timeout = 120)
+Test(clv, data_at_the_edge_are_refused_in_words_or_fitted_and_usable, .timeout = 600)
 {
     static const double nobody_again[][5] = {{0, 0, 9}, {0, 0, 30}}, one[][5] = {{3, 50, 80, 20, 3}}, just_come[][5] = {{0, 0, 0}, {0, 0, 0}};
     static const double huge[][5] = {{1e6, 2999, 3000, 5, 1e6}, {0, 0, 3000}, {1, 20, 400, 7, 1}, {3, 300, 500, 7, 3}};
@@ -246,7 +246,7 @@ Test(clv, fits_in_days_and_in_weeks_are_one_model_penalty_or_not)
 }
 
 /* Enough groups for a sample to be fitted first. */
-Test(clv, a_fit_that_began_with_a_sample_is_the_maximum_of_all, .timeout = 120)
+Test(clv, a_fit_that_began_with_a_sample_is_the_maximum_of_all, .timeout = 600)
 {
     enum { N = 40000 };
     static double x[N], t_x[N], t[N];

@@ -78,7 +78,7 @@ static double by_hand(const struct clv_purchase_model *m, const struct people *d
     return sum;
 }
 
-Test(covariates, parameters_and_effects_of_simulated_customers_are_found_again, .timeout = 120)
+Test(covariates, parameters_and_effects_of_simulated_customers_are_found_again, .timeout = 600)
 {
     static struct people p;
     for (enum clv_kind kind = 0; kind < CLV_KINDS; kind++) {
@@ -98,7 +98,7 @@ Test(covariates, parameters_and_effects_of_simulated_customers_are_found_again, 
 }
 
 /* The errors are those of the curvature that the likelihood by hand has, and nowhere near is it higher. */
-Test(covariates, the_fit_is_a_maximum_whose_curvature_gives_the_errors, .timeout = 120)
+Test(covariates, the_fit_is_a_maximum_whose_curvature_gives_the_errors, .timeout = 600)
 {
     static struct people p;
     for (enum clv_kind kind = 0; kind < CLV_KINDS; kind += CLV_PARETONBD) {
@@ -136,7 +136,7 @@ static bool ask(const char *kind, const struct people *p, double *answers, int n
     return got == n;
 }
 
-Test(covariates, fits_agree_with_scipy, .timeout = 300)
+Test(covariates, fits_agree_with_scipy, .timeout = 600)
 {
     if (system("/usr/bin/python3 -c 'import scipy' 2>/dev/null") != 0)
         cr_skip_test("/usr/bin/python3 has no scipy (Debian: python3-scipy): not compared with it");
