@@ -170,6 +170,7 @@ static void hear(struct crowd *w, const struct identity_item *item)
 struct writing { /* arrays of parameters */
     struct str *ids, *made_names, *names;
     int64_t *nos, *made_nos, *made_visitor, *named_nos, *named_visitor, *named_was, *from, *into;
+    size_t *roots; /* of joins: the survivor among the people */
     size_t n_ids, n_made, n_named, n_joins;
 };
 
@@ -181,7 +182,7 @@ static bool make_room(struct crowd *w, struct writing *x)
         if ((*texts[k] = arena_array(w->memory, w->n_people + 1, sizeof **texts[k])) == NULL) return false;
     for (size_t k = 0; k < sizeof ints / sizeof ints[0]; k++)
         if ((*ints[k] = arena_array(w->memory, w->n_people + 1, sizeof **ints[k])) == NULL) return false;
-    return true;
+    return (x->roots = arena_array(w->memory, w->n_people + 1, sizeof *x->roots)) != NULL;
 }
 
 static enum meros_code number_people(struct crowd *w, struct writing *x, struct meros_err *err)
@@ -286,11 +287,22 @@ static enum meros_code name_people(struct crowd *w, struct writing *x, struct me
 static void list_joins(const struct crowd *w, struct writing *x)
 {
     for (size_t p = 0; p < w->n_people; p++) {
-        const struct person *person = &w->people[p], *into = &w->people[root_of(w, p)];
-        if (!person->stored || person->no == into->no) continue;
+        const struct person *person = &w->people[p];
+        const size_t root = root_of(w, p);
+        if (!person->stored || person->no == w->people[root].no) continue;
         x->from[x->n_joins] = person->no;
-        x->into[x->n_joins++] = into->no;
+        x->roots[x->n_joins] = root;
+        x->into[x->n_joins++] = w->people[root].no;
     }
+}
+
+/* Survivors go on under the number whose history was the larger. */
+static enum meros_code join_people(struct crowd *w, struct writing *x, struct identity_outcome *out, struct meros_err *err)
+{
+    if (x->n_joins == 0) return MEROS_OK;
+    TRY(identity_move(w->c, x->from, x->into, x->n_joins, IDENTITY_SPARE, w->memory, out, err));
+    for (size_t k = 0; k < x->n_joins; k++) w->people[x->roots[k]].no = x->into[k];
+    return MEROS_OK;
 }
 
 static enum meros_code write(struct crowd *w, bool exclusive, struct identity_outcome *out, struct meros_err *err)
@@ -305,7 +317,7 @@ static enum meros_code write(struct crowd *w, bool exclusive, struct identity_ou
     TRY(number_people(w, &x, err));
     TRY(make_ids(w, &x, err));
     TRY(name_people(w, &x, err));
-    if (x.n_joins > 0) TRY(identity_move(w->c, x.from, x.into, x.n_joins, w->memory, out, err));
+    TRY(join_people(w, &x, out, err));
     out->made = x.n_made;
     out->named = x.n_named;
     return MEROS_OK;
@@ -333,12 +345,4 @@ enum meros_code identity_resolve(struct store_conn *c, bool exclusive, struct id
     enum meros_code rc = resolve(&w, exclusive, items, n, out, err);
     idmap_done(&w.by_id);
     return rc;
-}
-
-enum meros_code identity_join(struct store_conn *c, int64_t from_no, int64_t into_no, struct arena *memory,
-                              struct identity_outcome *out, struct meros_err *err)
-{
-    *out = (struct identity_outcome){0};
-    if (from_no == into_no) return MEROS_OK;
-    return identity_move(c, &from_no, &into_no, 1, memory, out, err);
 }

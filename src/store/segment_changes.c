@@ -95,36 +95,52 @@ enum meros_code store_moves_write(struct store_conn *c, const struct membership_
 
 /* --- two customers become one */
 
-#define JOINS "unnest($1::bigint[], $2::bigint[]) as j (from_no, into_no)"
-static const struct sql JOIN_RECORD = {"changes_join_record",
-    "update segment_changes h set customer_no = j.into_no from " JOINS " where h.customer_no = j.from_no", SQL_NOTHING};
-static const struct sql JOIN_ADOPT = {"changes_join_adopt", /* whoever was nowhere goes on where the other was */
-    "update memberships m set customer_no = j.into_no from " JOINS " where m.customer_no = j.from_no and not exists "
-    "(select from memberships k where k.customer_no = j.into_no and k.segmentation_no = m.segmentation_no)", SQL_NOTHING};
-/* The merged record ends with where the one who stays is: else what the other one left would count for both. Nothing was
- * entered just then, so that is no news. */
+#define JOINS "unnest($1::bigint[], $2::bigint[], $3::bigint[]) as j (loser_no, survivor_no, kept_no)"
+/* Where both are, the survivor's membership holds. Where both have a record, the merged one ends with what holds: as left
+ * now what the other one was in, and as entered, when it was entered, what the person is in. So the record says of any later
+ * moment what the memberships say of now, and of the past where the survivor was. Nobody entered anything just then, so that
+ * is no news. */
 static const struct sql JOIN_LEAVE = {"changes_join_leave",
-    "with gone as (delete from memberships m using " JOINS " where m.customer_no = j.from_no "
-    "              returning j.into_no, m.segmentation_no, m.segment_id, m.since), "
-    "noted as (insert into segment_changes (customer_no, segmentation_no, segment_id, entered, news, at, model_no) "
-    "select g.into_no, g.segmentation_no, side.segment_id, side.entered, not side.entered, greatest($3, g.since, k.since), o.model_no "
-    "from gone g join memberships k on k.customer_no = g.into_no and k.segmentation_no = g.segmentation_no "
-    "join segmentations s on s.segmentation_no = g.segmentation_no "
-    "join models o on o.kind = 'segments' and o.name = s.name and o.active "
-    "cross join lateral (values (g.segment_id, false), (k.segment_id, true)) as side (segment_id, entered) "
-    "where k.segment_id <> g.segment_id order by g.into_no, g.segmentation_no, side.entered returning change_no) "
-    "select min(change_no), max(change_no) from noted", SQL_ROW};
+    "with seen as materialized ("
+    "  select j.*, m.customer_no = j.survivor_no as own, m.segmentation_no, m.segment_id, m.since, o.model_no "
+    "  from " JOINS " join memberships m on m.customer_no in (j.survivor_no, j.loser_no) "
+    "  left join segmentations s on s.segmentation_no = m.segmentation_no "
+    "  left join models o on o.kind = 'segments' and o.name = s.name and o.active), "
+    "lost as materialized ("
+    "  select l.*, k.segment_id as holds, k.since as held_since from seen l join seen k "
+    "  on k.loser_no = l.loser_no and k.segmentation_no = l.segmentation_no and k.own where not l.own), "
+    "gone as (delete from memberships m using lost l where m.customer_no = l.loser_no and m.segmentation_no = l.segmentation_no), "
+    "closing as ("
+    "  select kept_no, segmentation_no, segment_id, false as entered, greatest($4, since, held_since) as at, model_no "
+    "  from lost where segment_id <> holds "
+    "  union all "
+    "  select kept_no, segmentation_no, segment_id, true, since, model_no from seen s "
+    "  where not exists (select from lost l where l.loser_no = s.loser_no and l.segmentation_no = s.segmentation_no and not s.own) "
+    "  and exists (select from segment_changes h where h.customer_no = s.loser_no and h.segmentation_no = s.segmentation_no) "
+    "  and exists (select from segment_changes h where h.customer_no = s.survivor_no and h.segmentation_no = s.segmentation_no)), "
+    "noted as ("
+    "  insert into segment_changes (customer_no, segmentation_no, segment_id, entered, news, at, model_no) "
+    "  select kept_no, segmentation_no, segment_id, entered, not entered, at, model_no from closing where model_no is not null "
+    "  order by kept_no, segmentation_no, entered returning change_no, news) "
+    "select min(change_no), max(change_no) from noted where news", SQL_ROW};
+static const struct sql JOIN_MOVE = {"changes_join_move",
+    "update memberships m set customer_no = j.kept_no from " JOINS
+    " where m.customer_no = j.survivor_no + j.loser_no - j.kept_no", SQL_NOTHING};
+static const struct sql JOIN_RECORD = {"changes_join_record",
+    "update segment_changes h set customer_no = j.kept_no from " JOINS
+    " where h.customer_no = j.survivor_no + j.loser_no - j.kept_no", SQL_NOTHING};
 
-enum meros_code store_changes_join(struct store_conn *c, const int64_t *from, const int64_t *into, size_t n, int64_t at,
-                                   struct meros_err *err)
+enum meros_code store_changes_join(struct store_conn *c, const int64_t *loser, const int64_t *survivor, const int64_t *kept, size_t n,
+                                   int64_t at, struct meros_err *err)
 {
+    const struct sql_param params[] = {P_INTS(loser, n), P_INTS(survivor, n), P_INTS(kept, n), P_TIME(at)};
     struct rows r;
     enum meros_code rc = store_changes_lock(c, err);
-    if (rc == MEROS_OK) rc = sql_exec(c, &JOIN_RECORD, NULL, err, P_INTS(from, n), P_INTS(into, n));
-    if (rc == MEROS_OK) rc = sql_exec(c, &JOIN_ADOPT, NULL, err, P_INTS(from, n), P_INTS(into, n));
-    if (rc == MEROS_OK) rc = sql_exec(c, &JOIN_LEAVE, &r, err, P_INTS(from, n), P_INTS(into, n), P_TIME(at));
+    if (rc == MEROS_OK) rc = sql_run(c, &JOIN_LEAVE, &r, err, params, 4);
     if (rc != MEROS_OK) return rc;
-    rc = changes_announce(c, &r, err);
+    rc = sql_run(c, &JOIN_MOVE, NULL, err, params, 3);
+    if (rc == MEROS_OK) rc = sql_run(c, &JOIN_RECORD, NULL, err, params, 3);
+    if (rc == MEROS_OK) rc = changes_announce(c, &r, err);
     rows_done(&r);
     return rc;
 }

@@ -377,9 +377,14 @@ Test(identity, statistics_stay_exact_whatever_is_joined, .timeout = 300)
     for (uint64_t seed = 1; seed <= 3; seed++) {
         uint64_t state = seed;
         struct crowd w;
+        struct buf b;
         open_crowd(&w);
+        buf_init(&b, 1 << 20);
+        for (int k = 0; k < 1000; k++) /* so much that who joins them goes on under their numbers */
+            buf_printf(&b, "{\"customer_id\":\"c%d\",\"event_id\":\"l%d\",\"type\":\"searched\",\"occurred_at\":\"2024-%02d-02\"}\n", k % 3 == 0 ? 1 : 2, k, 1 + k % 12);
+        events(&w, b.data);
+        buf_done(&b);
         for (int step = 0; step < 25; step++) {
-            struct buf b;
             char said[64];
             buf_init(&b, 1 << 20);
             if (below(&state, 3) > 0) {

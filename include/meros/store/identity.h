@@ -18,7 +18,11 @@
  * Joining moves everything to the survivor: ids, events (one of each key stays), activity, orders and their lines,
  * statistics, outcomes, memberships and their changes. The survivor's attributes and personal texts hold, the other's
  * fill the gaps; a consent that either has denied is denied. Statistics are added up, which is exact, so the cost is that
- * of the history that moves. The number of the other is gone: whoever kept it finds no customer.
+ * of the history that moves, row by row: of the two histories that is the smaller. Where the survivor's is smaller by far,
+ * the survivor goes on under the number of the other, with nothing else to tell. So one of the two numbers is gone, which one
+ * is not said: whoever kept a number finds no customer, or the one who it was joined to; whoever kept an id finds the same
+ * person as ever. A join of two large histories holds everybody up for as long as the smaller takes: some 15 to 25
+ * microseconds a row.
  *
  * Locks. Whoever resolves holds the import lock: in shared mode, as a batch of events does, everything but a join may
  * happen, and two batches (of two replicas) may make or name the same person at once: the ids are a key, and a visitor
@@ -52,10 +56,11 @@ struct identity_item {
 
 struct identity_outcome {
     bool exclusive;            /* nothing was done: a join is due, which the shared lock does not allow */
-    const int64_t *changed_nos; /* customers into whom others were joined: to be judged again */
+    const int64_t *changed_nos; /* customers who were joined, by the number that is left: to be judged again */
     size_t n_changed;
     size_t made, named, joined; /* customers made, visitors named, customers joined away */
-    const struct told_order *orders; /* of which order events moved: to be made again (store/order_events.h) */
+    size_t moved;                    /* rows of history that got another number */
+    const struct told_order *orders; /* of which order events moved or went: to be made again (store/order_events.h) */
     size_t n_orders;
 };
 
@@ -63,10 +68,5 @@ struct identity_outcome {
  * import lock (`exclusive`: how it is held). Views in `out` live in the arena; items keep the views that they have. */
 enum meros_code identity_resolve(struct store_conn *c, bool exclusive, struct identity_item *items, size_t n,
                                  struct arena *memory, struct identity_outcome *out, struct meros_err *err) MEROS_MUSTCHECK;
-
-/* Joins from_no into into_no, whatever they are; under the exclusive import lock, inside the caller's transaction.
- * half-life: as in store/stats.h. The outcome as above. */
-enum meros_code identity_join(struct store_conn *c, int64_t from_no, int64_t into_no, struct arena *memory,
-                              struct identity_outcome *out, struct meros_err *err) MEROS_MUSTCHECK;
 
 #endif

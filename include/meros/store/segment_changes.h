@@ -32,11 +32,11 @@ enum meros_code store_moves_write(struct store_conn *c, const struct membership_
  * written that name the model, and before it is made the active one. */
 enum meros_code store_changes_names(struct store_conn *c, int64_t model_no, struct meros_err *err) MEROS_MUSTCHECK;
 
-/* Customers from[i] have turned out to be into[i] (each of these once) and are no more: they leave their segments where the
- * other is in another one of the same segmentation, and their record becomes part of the other's, which then ends with
- * where the other is (no news). Takes the lock. */
-enum meros_code store_changes_join(struct store_conn *c, const int64_t *from, const int64_t *into, size_t n, int64_t at,
-                                   struct meros_err *err) MEROS_MUSTCHECK;
+/* Customers loser[i] and survivor[i] (each of these once) have turned out to be one, whose number is kept[i], one of the two.
+ * Where the survivor is in a segment, that holds, and the other one is left; else what the other is in goes on. The two
+ * records become one, which ends with what holds and since when (no news). Takes the lock. */
+enum meros_code store_changes_join(struct store_conn *c, const int64_t *loser, const int64_t *survivor, const int64_t *kept, size_t n,
+                                   int64_t at, struct meros_err *err) MEROS_MUSTCHECK;
 
 /* --- reading. Views live during the call; returning anything but OK stops with that code. */
 typedef enum meros_code (*segment_change_fn)(void *arg, const struct segment_change *x, struct meros_err *err);
