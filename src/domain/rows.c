@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include "meros/domain/canonical.h"
 
 static const struct field customer_fields[] = {
     {"customer_id", true}, {"created_at", false}, {"email", false}, {"name", false}, {"phone", false}};
@@ -279,7 +280,7 @@ struct crypto_hash128 event_key(const struct event_row *r, struct buf *b)
         put_text(b, r->product_id);
         put_decimal(b, r->value);
         put_decimal(b, r->quantity);
-        if (str_present(r->properties)) buf_append(b, r->properties.p, r->properties.n);
+        if (str_present(r->properties)) json_canonical(r->properties, b);
     }
     return crypto_hash128(b->data, b->len);
 }

@@ -52,7 +52,7 @@ static bool key_items(struct pending *p)
 {
     struct buf scratch;
     bool ok = true;
-    buf_init(&scratch, 2 * EXTRAS_MAX);
+    buf_init(&scratch, KEY_SCRATCH_MAX);
     for (size_t i = 0; i < p->n && ok; i++) {
         if (p->items[i].kind == INGEST_EVENT) p->keys[i] = event_key(&p->items[i].event, &scratch);
         else if (p->items[i].kind == INGEST_OUTCOME) p->keys[i] = outcome_key(&p->items[i].outcome, &scratch);

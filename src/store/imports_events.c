@@ -138,7 +138,7 @@ static enum meros_code stage(struct store_import *i, const struct event_row *row
     enum meros_code rc = copy_in_begin(&k, i->c, &COPY_STAGE, err);
     int64_t written;
     if (rc != MEROS_OK) return rc;
-    buf_init(&content, 2 * EXTRAS_MAX);
+    buf_init(&content, KEY_SCRATCH_MAX);
     for (size_t at = 0; at < n; at++) {
         const struct event_row *r = &rows[at];
         struct crypto_hash128 key = event_key(r, &content);

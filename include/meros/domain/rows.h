@@ -64,7 +64,7 @@ struct row_fault {
 
 enum {
     EMAIL_MAX = 320, PERSON_NAME_MAX = 500, PHONE_MAX = 60, PRODUCT_NAME_MAX = 2000, CATEGORY_MAX = 1000,
-    DESCRIPTION_MAX = 100 << 10, EXTRAS_MAX = 64 << 10, EXTRA_NAME_MAX = 200
+    DESCRIPTION_MAX = 100 << 10, EXTRAS_MAX = 64 << 10, EXTRA_NAME_MAX = 200, KEY_SCRATCH_MAX = 6 * EXTRAS_MAX
 };
 #define PRICE_MAX INT64_C(1000000000)     /* of a unit; also bounds quantities */
 #define AMOUNT_MAX INT64_C(1000000000000) /* of a line or an event */
@@ -125,8 +125,10 @@ bool event_decode(const struct cell *cells, const struct row_rules *rules, struc
 bool outcome_decode(const struct cell *cells, const struct row_rules *rules, struct outcome_row *out, struct row_fault *fault);
 
 /* The identity of an event within its customer: its event_id, or its content where it has none; of an outcome the same
- * with its campaign. Whatever way a row comes in, it has one identity. scratch: any buffer; failed afterwards if memory
- * ran out, and the key is then worth nothing. */
+ * with its campaign. Content counts by what it means: properties in their canonical form (domain/canonical.h), so that
+ * neither the order of members nor white space nor how a number is written makes another event of it. Whatever way a row
+ * comes in, it has one identity. scratch: a buffer of up to KEY_SCRATCH_MAX; failed afterwards if memory ran out, and the key
+ * is then worth nothing. */
 struct crypto_hash128 event_key(const struct event_row *r, struct buf *scratch);
 struct crypto_hash128 outcome_key(const struct outcome_row *r, struct buf *scratch);
 
