@@ -107,6 +107,6 @@ static enum meros_code metrics(struct http_request *req, struct meros_err *err)
 }
 
 const struct http_route api_metrics_routes[] = {
-    {.method = HTTP_GET, .pattern = "/metrics", .name = "getMetrics", .scopes = SCOPE_READ, .flags = HTTP_PUBLIC, .fn = metrics},
+    {.method = HTTP_GET, .pattern = "/metrics", .name = "getMetrics", .scopes = SCOPE_READ, .flags = HTTP_INLINE | HTTP_PUBLIC, .fn = metrics},
     {0},
 };

@@ -30,6 +30,7 @@
 #include "meros/service/kafka_out.h"
 #include "meros/service/keys.h"
 #include "meros/service/listener.h"
+#include "meros/service/measure.h"
 #include "meros/service/rejections.h"
 #include "meros/service/segment_stream.h"
 #include "meros/service/serving.h"
@@ -205,7 +206,9 @@ static enum meros_code step(struct app *a, struct meros_err *err)
     case STAGE_STREAM: return segment_stream_start(svc, err);
     case STAGE_JOBS: return jobs_start(svc, job_kinds, err);
     case STAGE_WEBHOOKS: return webhooks_start(svc, err);
-    case STAGE_LISTENER: return listener_start(svc, err);
+    case STAGE_LISTENER:
+        rc = measure_start(svc, err);
+        return rc == MEROS_OK ? listener_start(svc, err) : rc;
     case STAGE_KAFKA_IN: return kafka_in_start(svc, err);
     case STAGE_KAFKA_OUT: return kafka_out_start(svc, err);
     case STAGE_UP: return MEROS_OK;

@@ -48,12 +48,11 @@ static void measure_store(struct service *svc)
     set(&up, NULL, h.database);
 }
 
-/* While the database is away the last known counts stand; meros_db_up tells. */
 static void measure_jobs(struct service *svc)
 {
     struct meros_err err = MEROS_ERR_INIT;
     int64_t n[JOB_STATE_COUNT];
-    if (!svc->up || !store_available(svc->store) || jobs_count(svc, n, &err) != MEROS_OK)
+    if (jobs_count(svc, n, &err) != MEROS_OK)
         return;
     for (int i = 0; i < JOB_STATE_COUNT; i++)
         set(&jobs, job_state_words[i], (double)n[i]);
@@ -65,7 +64,7 @@ static void measure_changes(struct service *svc)
     struct store_conn *c = NULL;
     double seconds = 0;
     int64_t customers = 0;
-    if (!svc->up || !store_available(svc->store) || store_acquire(svc->store, &c, &err) != MEROS_OK) return;
+    if (store_acquire(svc->store, &c, &err) != MEROS_OK) return;
     if (store_changed_waiting(c, &seconds, &customers, &err) == MEROS_OK) {
         set(&changed_lag, NULL, seconds);
         set(&changed, NULL, (double)customers);
@@ -73,14 +72,27 @@ static void measure_changes(struct service *svc)
     store_release(svc->store, c);
 }
 
+static void measure_database(void *arg)
+{
+    struct service *svc = arg;
+    struct health h;
+    health_now(svc, &h);
+    if (!h.database || !h.schema_current) return;
+    measure_jobs(svc);
+    webhooks_measure(svc);
+    measure_changes(svc);
+}
+
+enum meros_code measure_start(struct service *svc, struct meros_err *err)
+{
+    return listener_every(svc, MEASURE_SECONDS, measure_database, svc, err);
+}
+
 void service_measure(struct service *svc)
 {
     measure_store(svc);
-    measure_jobs(svc);
-    webhooks_measure(svc);
     if (svc->up) { /* before that, they may be starting */
         kafka_in_measure(svc);
         kafka_out_measure(svc);
     }
-    measure_changes(svc);
 }

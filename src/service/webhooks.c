@@ -240,7 +240,7 @@ void webhooks_measure(struct service *svc)
     struct meros_err err = MEROS_ERR_INIT;
     int64_t n = 0;
     double seconds = 0;
-    if (!svc->up || !store_available(svc->store) || store_acquire(svc->store, &c, &err) != MEROS_OK) return;
+    if (store_acquire(svc->store, &c, &err) != MEROS_OK) return;
     if (store_outbox_depth(c, DEPTH_MAX, &n, &seconds, &err) == MEROS_OK) {
         metric_set(metric(&depth, NULL), (double)n);
         metric_set(metric(&oldest, NULL), seconds);

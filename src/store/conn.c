@@ -11,6 +11,8 @@
 #include "meros/base/clock.h"
 #include "meros/base/log.h"
 
+enum { SESSION_MS = 3000 };
+
 /* What the session needs whatever the server's defaults are, in one round trip rather than in the `options` of
  * the start packet, which poolers refuse. jit costs more than it gives at our sizes. plan_cache_mode: look-ups
  * by key took 77 us with auto, 81 with generic plans, 212 with custom ones, a join of two tables 173, 85 and
@@ -76,6 +78,8 @@ static const char *reason_of(PGconn *pg)
     return "the database does not answer";
 }
 
+static const char no_answer[] = "the database does not answer in time";
+
 /* PQconnectPoll until done or the deadline; libpq's own connect_timeout counts for blocking connects only. */
 static const char *connect_within(PGconn *pg, int timeout_ms)
 {
@@ -85,7 +89,7 @@ static const char *connect_within(PGconn *pg, int timeout_ms)
     while (want != PGRES_POLLING_OK) {
         if (want == PGRES_POLLING_FAILED) return reason_of(pg);
         int64_t left = deadline - clock_mono_ns() / 1000000;
-        if (left <= 0) return "the database does not answer in time";
+        if (left <= 0) return no_answer;
         struct pollfd fd = {.fd = PQsocket(pg), .events = want == PGRES_POLLING_READING ? POLLIN : POLLOUT};
         int n = poll(&fd, 1, (int)left);
         if (n < 0 && errno != EINTR) return "the connection could not be waited for";
@@ -99,13 +103,13 @@ static const char *session_start(struct store_conn *c, int statement_timeout_ms)
     if (PQserverVersion(c->pg) < 150000) return "the database is older than PostgreSQL 15";
     char timeout[16];
     snprintf(timeout, sizeof timeout, "%d", statement_timeout_ms);
-    PGresult *r = PQexecParams(c->pg, session, 1, NULL, (const char *const[]){timeout}, NULL, NULL, 0);
+    /* What is left of the time to connect is not known here; a connection that was made is answered at once or never. */
+    c->timeout_ms = SESSION_MS;
+    PGresult *r = conn_answer(c, PQsendQueryParams(c->pg, session, 1, NULL, (const char *const[]){timeout}, NULL, NULL, 0));
     bool ok = PQresultStatus(r) == PGRES_TUPLES_OK;
     PQclear(r);
     c->timeout_ms = statement_timeout_ms;
-    if (!ok) return "the session could not be set up";
-    c->cancel = PQgetCancel(c->pg);
-    return c->cancel == NULL ? "out of memory" : NULL;
+    return ok ? NULL : c->late ? no_answer : "the session could not be set up";
 }
 
 enum meros_code conn_open(struct store_pool *p, const char *url, int statement_timeout_ms, int timeout_ms,
@@ -134,6 +138,9 @@ enum meros_code conn_open(struct store_pool *p, const char *url, int statement_t
     const char *why = c->pg == NULL ? "out of memory" : connect_within(c->pg, timeout_ms);
     if (why == NULL) {
         PQsetNoticeReceiver(c->pg, no_notice, NULL);
+        if (PQsetnonblocking(c->pg, 1) != 0) why = "out of memory";
+    }
+    if (why == NULL) {
         why = session_start(c, statement_timeout_ms);
     }
     if (why != NULL) {
@@ -147,10 +154,18 @@ enum meros_code conn_open(struct store_pool *p, const char *url, int statement_t
     return MEROS_OK;
 }
 
+bool conn_answers(struct store_pool *p)
+{
+    struct store_conn *c = NULL;
+    const char *reason = NULL;
+    const bool open = conn_open(p, pool_url(p), SESSION_MS, SESSION_MS, &c, &reason, NULL) == MEROS_OK;
+    if (open) conn_close(c);
+    return open || reason != no_answer;
+}
+
 void conn_close(struct store_conn *c)
 {
     if (c == NULL) return;
-    PQfreeCancel(c->cancel);
     PQfinish(c->pg);
     if (c->wake_fd >= 0) close(c->wake_fd);
     for (size_t i = 0; i < c->cap_prepared; i++) free(c->prepared[i]);
@@ -176,7 +191,7 @@ bool conn_healthy(struct store_conn *c)
 
 bool conn_reset(struct store_conn *c)
 {
-    if (c->broken || c->copying || c->listening || c->in_pipeline) return false;
+    if (c->broken || c->copying || c->listening || c->in_pipeline || c->stray) return false;
     PGTransactionStatusType t = PQtransactionStatus(c->pg);
     if (t == PQTRANS_INTRANS || t == PQTRANS_INERROR) store_rollback(c);
     /* A cancellation under way must have arrived before the next holder's statements begin. */
@@ -194,10 +209,9 @@ bool store_broken(const struct store_conn *c)
 
 void store_cancel(struct store_conn *c)
 {
-    char message[256];
     pthread_mutex_lock(&c->cancel_lock);
     c->cancelled = true;
-    PQcancel(c->cancel, message, sizeof message); /* if it fails, the flag still stops the next statement */
+    if (!conn_cancel(c)) c->stray = true; /* if it fails, the flag still stops the next statement */
     pthread_mutex_unlock(&c->cancel_lock);
 }
 
@@ -231,7 +245,9 @@ enum meros_code conn_fail(struct store_conn *c, PGresult *result, const char *wh
     char state[6] = "";
     if (field != NULL) snprintf(state, sizeof state, "%s", field);
     struct sqlstate s = sqlstate_look(state);
-    if (PQstatus(c->pg) != CONNECTION_OK) {
+    if (c->late) {
+        s = (struct sqlstate){MEROS_UNAVAILABLE, true, "The database does not answer; whether it did what was asked is not known. Try again."};
+    } else if (PQstatus(c->pg) != CONNECTION_OK) {
         s = state[0] == '\0' || !s.broken ? sqlstate_look("08006") : s;
     } else if (state[0] == '\0') {
         /* libpq itself gave up: out of memory, or a protocol it does not follow any more. */
@@ -274,7 +290,7 @@ enum meros_code conn_simple(struct store_conn *c, const char *text, const char *
 {
     enum meros_code rc = conn_ready(c, err);
     if (rc != MEROS_OK) return rc;
-    PGresult *r = PQexec(c->pg, text);
+    PGresult *r = conn_exec(c, text);
     ExecStatusType status = PQresultStatus(r);
     if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) return conn_fail(c, r, what, err);
     PQclear(r);

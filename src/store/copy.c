@@ -116,7 +116,8 @@ static enum meros_code copy_outcome(struct store_conn *c, const char *name, int6
 {
     enum meros_code rc = MEROS_OK;
     PGresult *r;
-    while ((r = PQgetResult(c->pg)) != NULL) {
+    struct deadline d = conn_deadline(c);
+    while ((r = conn_result(c, &d)) != NULL) {
         ExecStatusType status = PQresultStatus(r);
         if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) {
             /* Only when the connection died: libpq would report this for ever. */
@@ -134,7 +135,7 @@ static enum meros_code copy_outcome(struct store_conn *c, const char *name, int6
         }
     }
     c->copying = false;
-    if (rc == MEROS_OK && PQstatus(c->pg) != CONNECTION_OK) rc = conn_fail(c, NULL, name, err);
+    if ((rc == MEROS_OK && PQstatus(c->pg) != CONNECTION_OK) || c->late) rc = conn_fail(c, NULL, name, err);
     return rc;
 }
 
@@ -143,7 +144,8 @@ static enum meros_code flush(struct copy_in *k, struct meros_err *err)
     if (k->failed) return err_set(err, MEROS_OUT_OF_MEMORY, "There is no memory for the rows to be copied.");
     enum meros_code rc = conn_ready(k->conn, err);
     if (rc != MEROS_OK) return rc;
-    if (PQputCopyData(k->conn->pg, k->block, (int)k->len) != 1) {
+    struct deadline d = conn_deadline(k->conn);
+    if (PQputCopyData(k->conn->pg, k->block, (int)k->len) != 1 || !conn_flush(k->conn, &d)) {
         k->active = false;
         rc = copy_outcome(k->conn, k->name, NULL, err);
         return rc != MEROS_OK ? rc : conn_fail(k->conn, NULL, k->name, err);
@@ -162,7 +164,7 @@ enum meros_code copy_in_begin(struct copy_in *k, struct store_conn *c, const str
     if (k->block == NULL)
         return err_set(err, MEROS_OUT_OF_MEMORY, "There is no memory for the rows to be copied.");
     k->cap = 2 * BLOCK;
-    PGresult *r = PQexec(c->pg, s->text);
+    PGresult *r = conn_exec(c, s->text);
     if (PQresultStatus(r) != PGRES_COPY_IN) {
         free(k->block);
         k->block = NULL;
@@ -212,14 +214,15 @@ void copy_in_abort(struct copy_in *k)
         k->active = false;
         struct meros_err ignored = MEROS_ERR_INIT;
         PGresult *r;
+        struct deadline d = conn_deadline(k->conn);
         if (PQputCopyEnd(k->conn->pg, "abandoned by the service") == 1)
-            while ((r = PQgetResult(k->conn->pg)) != NULL) {
+            while ((r = conn_result(k->conn, &d)) != NULL) {
                 bool stuck = PQresultStatus(r) == PGRES_COPY_IN;
                 PQclear(r);
                 if (stuck) break;
             }
         k->conn->copying = false;
-        if (PQstatus(k->conn->pg) != CONNECTION_OK || PQtransactionStatus(k->conn->pg) == PQTRANS_ACTIVE)
+        if (k->conn->late || PQstatus(k->conn->pg) != CONNECTION_OK || PQtransactionStatus(k->conn->pg) == PQTRANS_ACTIVE)
             conn_fail(k->conn, NULL, k->name, &ignored);
     }
     free(k->block);
@@ -237,7 +240,7 @@ enum meros_code copy_out(struct store_conn *c, const struct sql *s, copy_row_fn 
     struct copy_parser parser;
     rc = copy_parser_init(&parser, fn, arg, err);
     if (rc != MEROS_OK) return rc;
-    PGresult *r = PQexec(c->pg, s->text);
+    PGresult *r = conn_exec(c, s->text);
     if (PQresultStatus(r) != PGRES_COPY_OUT) {
         rc = conn_fail(c, r, s->name, err);
         goto out;
@@ -246,12 +249,11 @@ enum meros_code copy_out(struct store_conn *c, const struct sql *s, copy_row_fn 
     c->copying = true;
     char *piece = NULL;
     int n;
-    while ((n = PQgetCopyData(c->pg, &piece, 0)) > 0) {
+    while ((n = conn_copy_data(c, &piece)) > 0) {
         if (rc == MEROS_OK) {
             rc = copy_parser_feed(&parser, piece, (size_t)n, err);
             /* Stopping early: tell the server, then read away what is under way. */
-            char message[256];
-            if (rc != MEROS_OK) PQcancel(c->cancel, message, sizeof message);
+            if (rc != MEROS_OK && !conn_cancel(c)) c->stray = true;
         }
         PQfreemem(piece);
     }

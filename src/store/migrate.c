@@ -85,7 +85,7 @@ static enum meros_code apply(struct store_conn *c, const struct embedded *m, str
 {
     enum meros_code rc = store_begin(c, err);
     if (rc != MEROS_OK) return rc;
-    PGresult *r = PQexec(c->pg, m->begin);
+    PGresult *r = conn_exec(c, m->begin);
     ExecStatusType status = PQresultStatus(r);
     if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
         const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);

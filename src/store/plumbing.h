@@ -53,11 +53,11 @@ struct store_conn {
     /* immutable */
     struct store_pool *pool;
     PGconn *pg;
-    PGcancel *cancel;
     bool pooled;
     int wake_fd;               /* eventfd; -1 until store_listen */
     /* of the thread that holds the connection */
     bool broken, copying, listening, in_pipeline;
+    bool late; /* the server did not answer in time; broken as well, as soon as that was reported */
     int timeout_ms;            /* statement_timeout in force */
     struct prepared **prepared; /* hashed by address; cap is a power of two */
     size_t n_prepared, cap_prepared;
@@ -66,6 +66,7 @@ struct store_conn {
     /* shared with store_cancel: the lock is held while the server is being told */
     pthread_mutex_t cancel_lock;
     _Atomic bool cancelled;
+    _Atomic bool stray; /* a cancellation may still arrive: not for a next holder */
 };
 
 /* conn.c. `reason` is a fixed phrase for logs, never text of libpq (which may hold parts of the URL). */
@@ -86,8 +87,28 @@ enum meros_code conn_ready(struct store_conn *c, struct meros_err *err) MEROS_MU
 enum meros_code conn_simple(struct store_conn *c, const char *text, const char *what,
                             struct meros_err *err) MEROS_MUSTCHECK;
 
+/* wait.c: answers, within a deadline. Connections do not block: whoever sends flushes or waits for the answer. After one of
+ * these failed, conn_fail(c, NULL, …) says what happened and marks the connection. */
+struct deadline {
+    int64_t at_ns;
+    bool bounded; /* by the statement_timeout; else for as long as the server answers anybody */
+    int unheard;
+};
+struct deadline conn_deadline(const struct store_conn *c);
+bool conn_flush(struct store_conn *c, struct deadline *d); /* everything is on its way; false: it will not be */
+PGresult *conn_result(struct store_conn *c, struct deadline *d); /* as PQgetResult; NULL also when it is late (c->late) */
+/* The one result of what was sent (sent: what the PQsend function returned), or NULL. */
+PGresult *conn_answer(struct store_conn *c, int sent);
+PGresult *conn_exec(struct store_conn *c, const char *text); /* in the simple protocol, as PQexec */
+int conn_copy_data(struct store_conn *c, char **piece);      /* as PQgetCopyData that waits */
+/* Asks the server to end what the connection runs; from any thread. False: it did not answer, and may do it at any time. */
+bool conn_cancel(struct store_conn *c);
+/* conn.c: whether anybody answers at the address of the pool's database, be it with a refusal. Waits at most 3 s. */
+bool conn_answers(struct store_pool *p);
+
 /* pool.c: a connection was lost; look whether the database is still there. */
 void pool_suspect(struct store_pool *p);
+const char *pool_url(const struct store_pool *p);
 
 /* sqlstate.c */
 struct sqlstate {

@@ -354,6 +354,11 @@ void pool_suspect(struct store_pool *p)
     pool_unlock(p);
 }
 
+const char *pool_url(const struct store_pool *p)
+{
+    return p->url;
+}
+
 bool store_available(struct store_pool *p)
 {
     pool_lock(p);

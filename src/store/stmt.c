@@ -68,7 +68,7 @@ static enum meros_code prepare(struct store_conn *c, const struct sql *s, const 
             return err_set(err, MEROS_OUT_OF_MEMORY, "There is no memory for a database statement.");
         p->sql = s;
         for (size_t k = 0; k < n; k++) p->types[k] = declared_type(&params[k]);
-        PGresult *r = PQprepare(c->pg, s->name, s->text, (int)n, p->types);
+        PGresult *r = conn_answer(c, PQsendPrepare(c->pg, s->name, s->text, (int)n, p->types));
         if (PQresultStatus(r) != PGRES_COMMAND_OK) {
             free(p);
             return conn_fail(c, r, s->name, err);
@@ -85,7 +85,7 @@ static enum meros_code prepare(struct store_conn *c, const struct sql *s, const 
  * inferred. */
 static enum meros_code describe(struct store_conn *c, struct prepared *p, struct meros_err *err)
 {
-    PGresult *r = PQdescribePrepared(c->pg, p->sql->name);
+    PGresult *r = conn_answer(c, PQsendDescribePrepared(c->pg, p->sql->name));
     if (PQresultStatus(r) != PGRES_COMMAND_OK) return conn_fail(c, r, p->sql->name, err);
     for (int i = 0; i < PQnparams(r) && i < SQL_PARAMS_MAX; i++) p->types[i] = PQparamtype(r, i);
     p->described = true;
@@ -301,15 +301,15 @@ enum meros_code sql_run(struct store_conn *c, const struct sql *s, struct rows *
     const char *values[SQL_PARAMS_MAX];
     rc = encode_all(c, p, &e, params, n, values, err);
     if (rc == MEROS_OK) {
-        PGresult *r = PQexecPrepared(c->pg, s->name, (int)n, values, e.lengths, e.formats, 1);
+        PGresult *r = conn_answer(c, PQsendQueryPrepared(c->pg, s->name, (int)n, values, e.lengths, e.formats, 1));
         rc = take_result(c, s, r, out, err);
     }
     buf_done(&e.bytes);
     return rc;
 }
 
-/* --- pipelines. The server's answers to what is pipelined here are short; libpq reads them while it writes, so that
- * neither side waits for the other with full buffers. */
+/* --- pipelines. What the server says while it is written to is read, so that neither side waits for the other with full
+ * buffers. */
 const struct sql SQL_BEGIN = {"pipeline_begin", "begin", SQL_NOTHING};
 const struct sql SQL_COMMIT = {"pipeline_commit", "commit", SQL_NOTHING};
 
@@ -353,7 +353,8 @@ enum meros_code sql_pipeline_send(struct store_conn *c, const struct sql_step *s
             rc = pipeline_lost(c, s->sql->name, err);
     }
     buf_done(&e.bytes);
-    if (rc == MEROS_OK && PQpipelineSync(c->pg) != 1) rc = pipeline_lost(c, steps[0].sql->name, err);
+    struct deadline d = conn_deadline(c);
+    if (rc == MEROS_OK && (PQpipelineSync(c->pg) != 1 || !conn_flush(c, &d))) rc = pipeline_lost(c, steps[0].sql->name, err);
     /* A value that could not be encoded in the middle: what was sent runs no further than the connection lives. */
     if (rc != MEROS_OK && PQpipelineStatus(c->pg) != PQ_PIPELINE_OFF) c->broken = true;
     c->in_pipeline = rc == MEROS_OK;
@@ -363,25 +364,26 @@ enum meros_code sql_pipeline_send(struct store_conn *c, const struct sql_step *s
 enum meros_code sql_pipeline_wait(struct store_conn *c, const struct sql_step *steps, size_t n, struct meros_err *err)
 {
     enum meros_code rc = MEROS_OK;
+    struct deadline d = conn_deadline(c);
     assert(c->in_pipeline);
     c->in_pipeline = false;
     for (size_t i = 0; i < n; i++) {
-        PGresult *r = PQgetResult(c->pg);
-        if (r == NULL) { /* the connection died */
+        PGresult *r = conn_result(c, &d);
+        if (r == NULL) { /* the connection died, or nobody answers */
             if (rc == MEROS_OK) rc = pipeline_lost(c, steps[i].sql->name, err);
             break;
         }
         if (rc != MEROS_OK) PQclear(r); /* PGRES_PIPELINE_ABORTED */
         else rc = take_result(c, steps[i].sql, r, steps[i].out, err);
         if (c->broken) break;
-        r = PQgetResult(c->pg); /* NULL separates the statements */
-        if (r == NULL) continue;
+        r = conn_result(c, &d); /* NULL separates the statements */
+        if (r == NULL && !c->late) continue;
         PQclear(r);
         rc = pipeline_lost(c, steps[i].sql->name, err);
         break;
     }
     if (!c->broken) {
-        PGresult *r = PQgetResult(c->pg);
+        PGresult *r = conn_result(c, &d);
         bool synced = PQresultStatus(r) == PGRES_PIPELINE_SYNC;
         PQclear(r);
         if (!synced || PQexitPipelineMode(c->pg) != 1) {

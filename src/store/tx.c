@@ -20,7 +20,7 @@ enum meros_code store_commit(struct store_conn *c, struct meros_err *err)
 {
     enum meros_code rc = conn_ready(c, err);
     if (rc != MEROS_OK) return rc;
-    PGresult *r = PQexec(c->pg, "commit");
+    PGresult *r = conn_exec(c, "commit");
     if (PQresultStatus(r) != PGRES_COMMAND_OK) return conn_fail(c, r, "commit", err);
     /* The server answers a commit of a failed transaction with success and the word ROLLBACK. */
     bool committed = strcmp(PQcmdStatus(r), "COMMIT") == 0;
@@ -34,7 +34,7 @@ void store_rollback(struct store_conn *c)
     PGTransactionStatusType t = PQtransactionStatus(c->pg);
     if (c->broken || t == PQTRANS_IDLE) return;
     /* Not by conn_simple: a cancelled connection must still be able to roll back. */
-    PGresult *r = PQexec(c->pg, "rollback");
+    PGresult *r = conn_exec(c, "rollback");
     if (PQresultStatus(r) == PGRES_COMMAND_OK) PQclear(r);
     else conn_fail(c, r, "rollback", NULL);
 }
@@ -45,8 +45,8 @@ enum meros_code store_set_timeout(struct store_conn *c, int statement_ms, struct
     if (rc != MEROS_OK) return rc;
     char ms[16];
     snprintf(ms, sizeof ms, "%d", statement_ms < 0 ? 0 : statement_ms);
-    PGresult *r = PQexecParams(c->pg, "select set_config('statement_timeout', $1, false)", 1, NULL,
-                               (const char *const[]){ms}, NULL, NULL, 0);
+    PGresult *r = conn_answer(c, PQsendQueryParams(c->pg, "select set_config('statement_timeout', $1, false)", 1, NULL,
+                                                   (const char *const[]){ms}, NULL, NULL, 0));
     if (PQresultStatus(r) != PGRES_TUPLES_OK) return conn_fail(c, r, "set timeout", err);
     PQclear(r);
     c->timeout_ms = statement_ms < 0 ? 0 : statement_ms;
@@ -57,7 +57,7 @@ enum meros_code store_set_generic_plans(struct store_conn *c, struct meros_err *
 {
     enum meros_code rc = conn_ready(c, err);
     if (rc != MEROS_OK) return rc;
-    PGresult *r = PQexec(c->pg, "select set_config('plan_cache_mode', 'force_generic_plan', false)");
+    PGresult *r = conn_exec(c, "select set_config('plan_cache_mode', 'force_generic_plan', false)");
     if (PQresultStatus(r) != PGRES_TUPLES_OK) return conn_fail(c, r, "set generic plans", err);
     PQclear(r);
     return MEROS_OK;
