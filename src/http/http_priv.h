@@ -32,6 +32,8 @@ enum {
     REQUEST_ID_MAX = 128,
     BODY_RING = 256 * 1024,
     STREAM_MAX = 1024 * 1024,
+    EVENTS_MAX = 256 * 1024, /* of a stream of events, of which hundreds may be open: a page of changes fits */
+    STREAM_KEEP = 16 * 1024, /* what a stream that has nothing to send keeps of its memory */
     COMPRESS_MIN = 1024,        /* bytes of an answer from which gzip is worth it */
     COMPRESS_INLINE_MAX = 4096, /* past this an HTTP thread leaves compressing to a worker */
     STATUS_MAX = 600
@@ -99,7 +101,7 @@ struct body_in {
 
 struct http_stream {
     struct http_request *req;
-    struct buf out;      /* bytes from `head` on are waiting */
+    struct buf out;      /* bytes from `head` on are waiting; at most its limit */
     size_t head;
     uint64_t taken;      /* by libmicrohttpd, in all */
     bool ended, aborted, dead; /* dead: the client is gone, too slow, or the server stops */

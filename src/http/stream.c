@@ -128,7 +128,8 @@ static ssize_t next_bytes(void *cls, uint64_t at, char *to, size_t max)
         st->head += (size_t)n;
         if (st->head == st->out.len) {
             st->head = 0;
-            buf_clear(&st->out);
+            if (st->out.cap > STREAM_KEEP) buf_done(&st->out); /* who was behind once does not stay large */
+            else buf_clear(&st->out);
         }
         st->taken += (uint64_t)n;
         atomic_store_explicit(&r->bytes_out, st->taken, memory_order_relaxed);
@@ -154,7 +155,7 @@ struct http_stream *http_reply_stream(struct http_request *req, const char *cont
     if (st == NULL) return NULL;
     st->req = req;
     st->events = strncmp(content_type, "text/event-stream", 17) == 0;
-    buf_init(&st->out, STREAM_MAX);
+    buf_init(&st->out, st->events ? EVENTS_MAX : STREAM_MAX);
     request_keep_headers(req); /* the client may go while the handler still runs */
     struct MHD_Response *m = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, next_bytes, req, reader_free);
     bool ok = m != NULL && stream_headers(req, m, content_type);
@@ -190,7 +191,7 @@ static bool alive_locked(const struct http_stream *st)
 /* As much of p as there is room for; the rest is for the next round. */
 static size_t put_locked(struct http_stream *st, const char *p, size_t n)
 {
-    size_t room = STREAM_MAX - (st->out.len - st->head);
+    size_t room = st->out.limit - (st->out.len - st->head);
     if (n > room) n = room;
     if (st->head > 0 && st->out.len + n > st->out.limit / 2) {
         memmove(st->out.data, st->out.data + st->head, st->out.len - st->head);
@@ -207,7 +208,7 @@ bool http_stream_send(struct http_stream *s, const char *p, size_t n, bool wait)
     bool ok = true;
     pthread_mutex_lock(&r->lock);
     while (n > 0 && (ok = alive_locked(s))) {
-        size_t room = STREAM_MAX - (s->out.len - s->head);
+        size_t room = s->out.limit - (s->out.len - s->head);
         if (wait ? room == 0 : room < n) {
             if (wait) {
                 pthread_cond_wait(&r->changed, &r->lock);
