@@ -19,7 +19,8 @@
  *
  * What is not JSON, not valid or larger than KAFKA_VALUE_MAX is produced to TOPIC + dead_letter_suffix, key and value as they
  * were, with the headers `error`, `source-topic`, `partition` and `offset`, and its delivery awaited before the offset is
- * stored; so each is there at least once, twice if the service dies in between. One that the dead-letter topic finds too
+ * stored; so each is there at least once, twice if the service dies in between: source-topic, partition and offset are what a
+ * reader tells them by. One that the dead-letter topic finds too
  * large goes without its value and says so in `value-bytes`. An item that only the database refused, which decoding makes
  * sure that it does not, is sent there after its batch has landed.
  *
