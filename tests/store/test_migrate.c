@@ -144,6 +144,33 @@ static char *dump(struct pg *db)
     return out;
 }
 
+/* The text of a migration, as the program holds it. */
+static const char *migration(const char *name)
+{
+    for (size_t k = 0; store_migrations[k].name != NULL; k++)
+        if (strcmp(store_migrations[k].name, name) == 0) return store_migrations[k].begin;
+    cr_assert_fail("there is no migration %s", name);
+    return NULL;
+}
+
+Test(migrate, whoever_was_there_before_changes_were_noted_is_judged_once_where_there_is_a_model)
+{
+    static const char name[] = "0015_judge_everybody.sql";
+    struct pg *db = pg_fresh();
+    pg_run(db, "insert into customers (customer_no, customer_id) select i, 'c' || i from generate_series(1, 4500) i");
+    pg_run(db, migration(name));
+    cr_assert_eq(pg_int(db, "select count(*) from changed_customers"), 0, "nobody is in a segment");
+    pg_run(db, "insert into models (model_id, kind, name, version, algorithm, params, features, metrics, seed, evaluated_at, trained_at, rows, row_hash, build, artifact, checksum, active)"
+               "values ('m', 'segments', 'x', 1, 'kmeans', '{}', '[]', '{}', 1, now(), now(), 1, '', '', '', '', true)");
+    pg_run(db, migration(name));
+    pg_run(db, migration(name));
+    char *noted = pg_table(db, "select bulk, customers, array_length(customer_nos, 1) from changed_customers order by change_no");
+    cr_assert_str_eq(noted, "t|2000|2000\nt|2000|2000\nt|500|500\n", "%s", noted);
+    free(noted);
+    cr_assert_eq(pg_int(db, "select count(distinct no) from changed_customers, unnest(customer_nos) no"), 4500);
+    pg_done(db);
+}
+
 Test(schema, sql_schema_sql_is_what_the_migrations_make)
 {
     struct pg *db = pg_fresh();

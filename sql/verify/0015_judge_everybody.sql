@@ -1,0 +1,1 @@
+select bulk, customers, customer_nos from changed_customers where false;
