@@ -32,7 +32,6 @@ enum {
     REQUEST_ID_MAX = 128,
     BODY_RING = 256 * 1024,
     STREAM_MAX = 1024 * 1024,
-    EVENTS_MAX = 256 * 1024, /* of a stream of events, of which hundreds may be open: a page of changes fits */
     STREAM_KEEP = 16 * 1024, /* what a stream that has nothing to send keeps of its memory */
     COMPRESS_MIN = 1024,        /* bytes of an answer from which gzip is worth it */
     COMPRESS_INLINE_MAX = 4096, /* past this an HTTP thread leaves compressing to a worker */

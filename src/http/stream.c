@@ -155,7 +155,7 @@ struct http_stream *http_reply_stream(struct http_request *req, const char *cont
     if (st == NULL) return NULL;
     st->req = req;
     st->events = strncmp(content_type, "text/event-stream", 17) == 0;
-    buf_init(&st->out, st->events ? EVENTS_MAX : STREAM_MAX);
+    buf_init(&st->out, STREAM_MAX);
     request_keep_headers(req); /* the client may go while the handler still runs */
     struct MHD_Response *m = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, next_bytes, req, reader_free);
     bool ok = m != NULL && stream_headers(req, m, content_type);

@@ -346,3 +346,11 @@ enum meros_code identity_resolve(struct store_conn *c, bool exclusive, struct id
     idmap_done(&w.by_id);
     return rc;
 }
+
+enum meros_code identity_join(struct store_conn *c, int64_t from_no, int64_t into_no, struct arena *memory,
+                              struct identity_outcome *out, struct meros_err *err)
+{
+    *out = (struct identity_outcome){0};
+    if (from_no == into_no) return MEROS_OK;
+    return identity_move(c, &from_no, &into_no, 1, IDENTITY_SPARE, memory, out, err);
+}

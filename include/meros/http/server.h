@@ -177,8 +177,7 @@ void http_complete(struct http_request *req, enum meros_code rc, const struct me
 /* --- answering bit by bit (server-sent events, exports): replies 200 with a body that ends at http_stream_end() */
 struct http_stream *http_reply_stream(struct http_request *req, const char *content_type); /* NULL: no memory; the
                                                   handler returns an error as usual */
-/* Queues bytes. False when the client is gone or further behind than 256 KiB of a text/event-stream, 1 MiB of
- * anything else (a slow reader is cut; who follows events comes back with Last-Event-ID): stop sending.
+/* Queues bytes. False when the client is gone or further than 1 MiB behind (a slow reader is cut): stop sending.
  * wait true: block until there is room instead (for exports, on an I/O worker). */
 bool http_stream_send(struct http_stream *s, const char *p, size_t n, bool wait);
 bool http_stream_alive(struct http_stream *s);

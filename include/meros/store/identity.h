@@ -69,4 +69,9 @@ struct identity_outcome {
 enum meros_code identity_resolve(struct store_conn *c, bool exclusive, struct identity_item *items, size_t n,
                                  struct arena *memory, struct identity_outcome *out, struct meros_err *err) MEROS_MUSTCHECK;
 
+/* Joins from_no into into_no, whatever they are; under the exclusive import lock, inside the caller's transaction. The
+ * outcome as above: out->changed_nos[0] is the number that is left. */
+enum meros_code identity_join(struct store_conn *c, int64_t from_no, int64_t into_no, struct arena *memory,
+                              struct identity_outcome *out, struct meros_err *err) MEROS_MUSTCHECK;
+
 #endif
