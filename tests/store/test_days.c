@@ -95,7 +95,7 @@ static void same_at(struct shop *s, struct store_conn *c, int32_t day, bool as_o
     free(want);
 }
 
-Test(days, are_what_the_lines_say_now_and_as_of_any_day, .timeout = 120)
+Test(days, are_what_the_lines_say_now_and_as_of_any_day, .timeout = 300)
 {
     for (uint64_t seed = 1; seed <= 2; seed++) {
         uint64_t r = seed * 7919;

@@ -54,7 +54,7 @@ static void import_all(const struct file *files, size_t n, size_t rows, struct o
     shop_close(&s);
 }
 
-Test(import_slices, of_any_size_give_the_same_tables_and_counts, .timeout = 120)
+Test(import_slices, of_any_size_give_the_same_tables_and_counts, .timeout = 300)
 {
     static const struct file files[] = {
         /* lines of one order apart, an order that changes hands, rejected places, line ids, lines that contradict each other */
@@ -125,7 +125,7 @@ static void import_with(struct shop *s, enum dataset_kind dataset, const char *t
 static void land_in_between(struct between *b)
 {
     struct meros_err err = MEROS_ERR_INIT;
-    cr_assert_eq(store_set_timeout(b->c, 20000, &err), MEROS_OK); /* instead of for ever */
+    cr_assert_eq(store_set_timeout(b->c, 60000, &err), MEROS_OK); /* instead of for ever */
     for (int k = 0; k < 2; k++) {
         cr_assert_eq(store_begin(b->c, &err), MEROS_OK);
         cr_assert_eq(store_ingest_lock(b->c, k == 1, &err), MEROS_OK, "the import holds the lock between slices: %s", err.detail);

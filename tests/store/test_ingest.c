@@ -464,7 +464,8 @@ Test(ingest, while_an_import_holds_the_lock_events_wait_up_to_a_bound_and_not_fo
     s.svc.settings.ingest_queue_items = QUEUE;
     for (int i = 0; i < WRITERS; i++) { /* these are at the database, once the writers have taken them */
         cr_assert_eq(submit(&a[i], i, &s.err), MEROS_OK);
-        while (pg_int(s.db, "select count(*) from pg_locks where locktype = 'advisory' and not granted") <= i)
+        while (pg_int(s.db, "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+                            " and database = (select oid from pg_database where datname = current_database())") <= i)
             nanosleep(&(struct timespec){0, 10000000}, NULL);
     }
     for (int i = WRITERS; i < LATE; i++) cr_assert_eq(submit(&a[i], i, &s.err), MEROS_OK);
@@ -473,7 +474,7 @@ Test(ingest, while_an_import_holds_the_lock_events_wait_up_to_a_bound_and_not_fo
     for (int i = 0; i < LATE; i++) await(&a[i], MEROS_UNAVAILABLE); /* while the statement is still stuck */
     cr_assert_eq(store_commit(c, &s.err), MEROS_OK);
     enum meros_code rc = MEROS_UNAVAILABLE;
-    for (int i = 0; i < 1000 && (rc = submit(&a[LATE], LATE, &s.err)) != MEROS_OK; i++) nanosleep(&(struct timespec){0, 10000000}, NULL);
+    for (int i = 0; i < 6000 && (rc = submit(&a[LATE], LATE, &s.err)) != MEROS_OK; i++) nanosleep(&(struct timespec){0, 10000000}, NULL);
     cr_assert_eq(rc, MEROS_OK);
     await(&a[LATE], MEROS_OK);
     expect_statistics_right(s.db);

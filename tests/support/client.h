@@ -104,7 +104,7 @@ enum { SILENT = 0 };
 const char *raw_exchange(const void *bytes, size_t n, double seconds);
 /* The same for threads, which may not use what belongs to the test: one request that asks for the connection to be
  * closed; the status, or 0 where no whole answer came within EXCHANGE_PATIENCE_S. */
-enum { EXCHANGE_PATIENCE_S = 60 };
+enum { EXCHANGE_PATIENCE_S = 120 };
 int socket_exchange(int port, const void *bytes, size_t n, char *answer, size_t cap);
 
 /* What was visited, over all processes; for tests/http/main.c. */
