@@ -10,8 +10,9 @@
 #include "meros/ml/rng.h"
 
 /* Rows are taken ROWS at a time, whatever the threads. A Gram matrix is the sum of at most GRAM_PARTS, added up in
- * order. The exact solver gathers PANEL scaled rows for one product. */
-enum { ROWS = 64, GRAM_PARTS = 64, GRAM_ROWS = 1024, PANEL = 256 };
+ * order. The exact solver gathers PANEL scaled rows for one product; the other packs rows up to a megabyte, which a
+ * core's own cache holds. */
+enum { ROWS = 64, GRAM_PARTS = 64, GRAM_ROWS = 1024, PANEL = 256, PACK_FLOATS = 1 << 18 };
 
 /* One side while the other stands still: users, or items. */
 struct side {
@@ -33,6 +34,7 @@ struct fit {
     float *target;      /* (threads, longest) */
     float *system;      /* (threads, stride, stride) and ... */
     float *panel;       /* ... (threads, PANEL, stride), of the exact solver */
+    float *pack;        /* (threads, PACK_FLOATS), of conjugate gradients */
     double *loss_parts; /* a part of ROWS users */
     /* what a parallel_for is about */
     const struct side *side;
@@ -157,6 +159,7 @@ static void solve_rows(void *arg, size_t part, int worker)
     const struct interactions *of = side->of;
     const struct factors_kernel *kernel = factors_kernel_best();
     const size_t w = (size_t)worker, end = (part + 1) * ROWS < of->rows ? (part + 1) * ROWS : of->rows;
+    const bool exact = f->p->solver == ALS_CHOLESKY;
     float *extra = f->extra + w * f->longest, *target = f->target + w * f->longest;
     for (size_t row = part * ROWS; row < end; row++) {
         const size_t from = of->start[row], n = of->start[row + 1] - from;
@@ -166,12 +169,14 @@ static void solve_rows(void *arg, size_t part, int worker)
             continue;
         }
         confidence(f->p->alpha, of->weight + from, n, extra, target);
+        const size_t room = PACK_FLOATS / f->stride;
         const struct factors_system s = {
+            .pack = exact ? NULL : f->pack + w * PACK_FLOATS, .pack_rows = n < room ? n : room, .ahead = of->n - from,
             .gram = f->gram,
             .ridge = (float)ridge_of(f->p->lambda, f->p->nu, mass_of(of, row, f->p->alpha), side->mean_mass),
             .y = side->opposite, .stride = f->stride, .item = of->col + from, .extra = extra, .target = target, .n = n};
-        if (f->p->solver == ALS_CG) {
-            kernel->solve(&s, f->p->cg_steps, 1e-14f, x);
+        if (!exact) {
+            kernel->solve(&s, f->p->cg_steps, 0, x);
         } else if (!solve_exactly(&s, (size_t)f->p->factors, f->system + w * f->stride * f->stride,
                                   f->panel + w * PANEL * f->stride, x)) {
             x[0] = NAN; /* found by the check of the loss; a positive definite system has a factor unless it overflows */
@@ -252,7 +257,7 @@ static void need_of(const struct als_params *p, const struct interactions *by_us
     ml_need_add(need, by_user->cols, stride * sizeof(float));
     ml_need_add(need, GRAM_PARTS + 2, cells * sizeof(float));
     ml_need_add(need, threads, 2 * longest * sizeof(float));
-    if (p->solver == ALS_CHOLESKY) ml_need_add(need, threads, (cells + PANEL * stride) * sizeof(float));
+    ml_need_add(need, threads, (p->solver == ALS_CHOLESKY ? cells + PANEL * stride : PACK_FLOATS) * sizeof(float));
     ml_need_add(need, by_user->rows / ROWS + 1, sizeof(double));
     ml_need_add(need, (size_t)p->iterations, sizeof(double));
 }
@@ -288,6 +293,7 @@ static void fit_done(struct fit *f)
     free(f->target);
     free(f->system);
     free(f->panel);
+    free(f->pack);
     free(f->loss_parts);
 }
 
@@ -304,11 +310,12 @@ static enum meros_code allocate(struct fit *f, struct als_model *m, struct meros
     f->extra = ml_alloc_raw(threads, f->longest * sizeof *f->extra);
     f->target = ml_alloc_raw(threads, f->longest * sizeof *f->target);
     f->loss_parts = ml_alloc(m->users / ROWS + 1, sizeof *f->loss_parts);
+    if (!exact) f->pack = ml_alloc_raw(threads, PACK_FLOATS * sizeof *f->pack);
     if (exact) f->system = ml_alloc_raw(threads, cells * sizeof *f->system);
     if (exact) f->panel = ml_alloc_raw(threads, PANEL * f->stride * sizeof *f->panel);
     if (m->user != NULL && m->item != NULL && m->gram != NULL && (!f->p->trace || m->trace != NULL) &&
         f->gram != NULL && f->gram_parts != NULL && f->extra != NULL && f->target != NULL && f->loss_parts != NULL &&
-        (!exact || (f->system != NULL && f->panel != NULL))) {
+        (exact ? f->system != NULL && f->panel != NULL : f->pack != NULL)) {
         return MEROS_OK;
     }
     return err_set(err, MEROS_OUT_OF_MEMORY, "no memory for the factors of %zu users and %zu items", m->users, m->items);
@@ -403,7 +410,7 @@ void als_fold_in(const struct als_model *m, const uint32_t *items, const float *
     const struct factors_system s = {
         .gram = m->gram,
         .ridge = (float)ridge_of(m->lambda, m->nu, (double)m->items + m->alpha * mass, m->mean_mass),
-        .y = m->item, .stride = m->stride, .item = known, .extra = extra, .target = target, .n = count};
+        .y = m->item, .stride = m->stride, .item = known, .extra = extra, .target = target, .n = count, .ahead = count};
     factors_kernel_best()->solve(&s, 2 * (int)m->factors, 1e-12f, out);
 }
 

@@ -27,6 +27,8 @@ static inline __attribute__((always_inline)) void v4_store(float *p, fk_v4f v)
 #define v_zero()       ((fk_v4f){0, 0, 0, 0})
 #define v_fma(a, b, c) ((a) * (b) + (c))
 #define v_sum(a)       (((a)[0] + (a)[2]) + ((a)[1] + (a)[3]))
+#define v_sum4(a, b, c, d, out)                                                                              \
+    ((out)[0] = v_sum(a), (out)[1] = v_sum(b), (out)[2] = v_sum(c), (out)[3] = v_sum(d))
 #include "factors_kernel.inc"
 #undef FK
 #undef FK_TARGET
@@ -38,6 +40,7 @@ static inline __attribute__((always_inline)) void v4_store(float *p, fk_v4f v)
 #undef v_zero
 #undef v_fma
 #undef v_sum
+#undef v_sum4
 
 static const struct factors_kernel portable = {"portable", dots_portable, solve_portable};
 
@@ -51,6 +54,13 @@ static inline __attribute__((always_inline, target("avx2,fma"))) float v8_sum(__
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
 
+static inline __attribute__((always_inline, target("avx2"))) void v8_sum4(__m256 a, __m256 b, __m256 c, __m256 d,
+                                                                            float *out)
+{
+    const __m256 s = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d)); /* a b c d, of each half */
+    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1)));
+}
+
 #define FK(name)       name##_avx2
 #define FK_TARGET      __attribute__((target("avx2,fma")))
 #define VF             __m256
@@ -61,6 +71,7 @@ static inline __attribute__((always_inline, target("avx2,fma"))) float v8_sum(__
 #define v_zero()       _mm256_setzero_ps()
 #define v_fma(a, b, c) _mm256_fmadd_ps((a), (b), (c))
 #define v_sum(a)       v8_sum(a)
+#define v_sum4(a, b, c, d, out) v8_sum4((a), (b), (c), (d), (out))
 #include "factors_kernel.inc"
 #undef FK
 #undef FK_TARGET
@@ -72,8 +83,11 @@ static inline __attribute__((always_inline, target("avx2,fma"))) float v8_sum(__
 #undef v_zero
 #undef v_fma
 #undef v_sum
+#undef v_sum4
 
 static const struct factors_kernel avx2 = {"avx2", dots_avx2, solve_avx2};
+
+#define V16_HALVES(a) _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps((a), 1))
 
 #define FK(name)       name##_avx512
 #define FK_TARGET      __attribute__((target("avx512f,avx512dq,avx512vl")))
@@ -85,6 +99,7 @@ static const struct factors_kernel avx2 = {"avx2", dots_avx2, solve_avx2};
 #define v_zero()       _mm512_setzero_ps()
 #define v_fma(a, b, c) _mm512_fmadd_ps((a), (b), (c))
 #define v_sum(a)       _mm512_reduce_add_ps(a)
+#define v_sum4(a, b, c, d, out) v8_sum4(V16_HALVES(a), V16_HALVES(b), V16_HALVES(c), V16_HALVES(d), (out))
 #include "factors_kernel.inc"
 
 static const struct factors_kernel avx512 = {"avx512", dots_avx512, solve_avx512};

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { FACTORS_LANES = 16, FACTORS_STRIDE_MAX = 512 };
+enum { FACTORS_LANES = 16, FACTORS_STRIDE_MAX = 512, FACTORS_AHEAD = 16 };
 
 /* One row's system A x = b of implicit least squares (als.h):
  *   A = gram + ridge I + sum over entries of extra_i y_i y_i',   b = sum over entries of target_i y_i
@@ -22,6 +22,11 @@ struct factors_system {
     const uint32_t *item;
     const float *extra, *target;
     size_t n;
+    size_t ahead; /* >= n: so many of item may be read, to fetch the rows of systems to come */
+    /* Room for the first pack_rows <= n rows side by side: every step passes through them, and in a row they stream
+     * where scattered ones wait for memory. */
+    float *pack;
+    size_t pack_rows;
 };
 
 struct factors_kernel {
@@ -29,7 +34,7 @@ struct factors_kernel {
     /* out[i] = rows[i] . x, n rows one after the other. */
     void (*dots)(const float *rows, size_t n, size_t stride, const float *x, float *out);
     /* Improves x (stride) by `steps` steps of conjugate gradients, fewer when the squared residual falls to
-     * `enough` times that of x = 0. */
+     * `enough` times what it was. */
     void (*solve)(const struct factors_system *s, int steps, float enough, float *x);
 };
 

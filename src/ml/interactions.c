@@ -75,27 +75,6 @@ static void merge(struct interactions *x)
     x->n = to;
 }
 
-/* Hands back what the merging left unused, where there is much of it. */
-static void shrink(struct interactions *x, size_t had)
-{
-    if (x->n > had - had / 8) return;
-    uint32_t *col = ml_alloc_raw(x->n, sizeof *col);
-    float *weight = ml_alloc_raw(x->n, sizeof *weight);
-    if (col == NULL || weight == NULL) { /* then it keeps what it has */
-        free(col);
-        free(weight);
-        return;
-    }
-    for (size_t i = 0; i < x->n; i++) {
-        col[i] = x->col[i];
-        weight[i] = x->weight[i];
-    }
-    free(x->col);
-    free(x->weight);
-    x->col = col;
-    x->weight = weight;
-}
-
 enum meros_code interactions_build(const struct interaction *triples, size_t n, size_t rows, size_t cols,
                                    size_t budget, struct interactions *out, struct meros_err *err)
 {
@@ -139,9 +118,6 @@ enum meros_code interactions_build(const struct interaction *triples, size_t n, 
         code = err_set(err, MEROS_UNPROCESSABLE, "the interactions with item %u add up to more than a float holds", x.col[i]);
         goto out;
     }
-    free(order);
-    order = NULL;
-    shrink(&x, n);
     *out = x;
     x = (struct interactions){0};
 out:

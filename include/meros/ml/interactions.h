@@ -4,7 +4,8 @@
  * CSC form of the first). Row r has the entries start[r] .. start[r + 1] - 1; their columns ascend and differ. An
  * entry is never 0; a negative one speaks against (a return, a bad review).
  *
- * Memory: 8 bytes a row and 8 bytes an entry; while it is built, 4 bytes a triple and 8 a row and a column more.
+ * Memory: 8 bytes a row and 8 bytes a triple that it was built from (an entry, of a transpose); while it is built, 4
+ * bytes a triple and 8 a row and a column more.
  * A matrix owns its arrays and is read-only once built: any number of threads may read it. */
 #ifndef MEROS_ML_INTERACTIONS_H
 #define MEROS_ML_INTERACTIONS_H
@@ -36,7 +37,7 @@ enum meros_code interactions_build(const struct interaction *triples, size_t n, 
 enum meros_code interactions_transpose(const struct interactions *x, size_t budget, struct interactions *out,
                                        struct meros_err *err) MEROS_MUSTCHECK;
 
-/* The bytes of a built matrix. */
+/* The bytes of a matrix built from n triples, or of a transpose of n entries. */
 size_t interactions_memory(size_t rows, size_t n);
 
 void interactions_done(struct interactions *x); /* takes an all-zero one */

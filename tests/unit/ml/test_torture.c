@@ -4,8 +4,14 @@
 
 #include "data.h"
 #include "matrix_priv.h"
+#include "meros/ml/als.h"
 #include "meros/ml/assign.h"
+#include "meros/ml/bought_together.h"
 #include "meros/ml/cluster_metrics.h"
+#include "meros/ml/ease.h"
+#include "meros/ml/item_knn.h"
+#include "meros/ml/popularity.h"
+#include "meros/ml/transitions.h"
 
 static enum meros_code do_fit(struct blobs *b, struct meros_err *err)
 {
@@ -47,6 +53,55 @@ static enum meros_code do_match(struct blobs *b, struct meros_err *err)
     return label_match(table, 2, 2, 0.1, of, err);
 }
 
+/* All of recommendations in a row; each frees what it made when a later one fails. */
+static enum meros_code do_recommend(struct blobs *b, struct meros_err *err)
+{
+    enum { USERS = 30, ITEMS = 40 };
+    struct interaction t[2 * USERS];
+    struct popularity_event e[2] = {{1, 1, 0}, {2, 1, 0}};
+    const size_t start[] = {0, 3};
+    const uint32_t sequence[] = {1, 2, 3};
+    const int32_t category[3] = {0, 0, 1};
+    const struct sequences s = {.n = 1, .start = start, .item = sequence};
+    struct interactions x = {0}, by_item = {0};
+    struct als_params ap = ALS_PARAMS_DEFAULT;
+    const struct item_knn_params kp = ITEM_KNN_PARAMS_DEFAULT;
+    const struct bought_together_params bp = {.k = 3, .min_count = 1};
+    const struct transitions_params tp = TRANSITIONS_PARAMS_DEFAULT;
+    struct als_model als = {0};
+    struct ease_model ease = {0};
+    struct neighbours knn = {0}, turned = {0}, next = {0};
+    struct bought_together baskets = {0};
+    struct popularity popular = {0};
+    struct ranking_metrics m;
+    for (uint32_t i = 0; i < 2 * USERS; i++) t[i] = (struct interaction){i % USERS, (uint32_t)b->labels[i % 60] + i % 37, 1};
+    ap.factors = 3;
+    ap.iterations = 1;
+    ap.trace = true;
+    ap.solver = ALS_CHOLESKY;
+    enum meros_code code = interactions_build(t, 2 * USERS, USERS, ITEMS, 0, &x, err);
+    if (code == MEROS_OK) code = interactions_transpose(&x, 0, &by_item, err);
+    if (code == MEROS_OK) code = als_fit(&x, &by_item, &ap, NULL, &als, err);
+    if (code == MEROS_OK) code = ease_fit(&x, &by_item, 5, NULL, &ease, err);
+    if (code == MEROS_OK) code = item_knn_fit(&x, &by_item, &kp, NULL, &knn, err);
+    if (code == MEROS_OK) code = neighbours_turn(&knn, &turned, err);
+    if (code == MEROS_OK) code = bought_together_fit(&x, &by_item, &bp, NULL, &baskets, err);
+    if (code == MEROS_OK) code = transitions_fit(&s, 4, &tp, 0, &next, err);
+    if (code == MEROS_OK) code = popularity_fit(e, 2, 3, 1, category, 2, &popular, err);
+    const struct ranking_model model = als_ranking(&als);
+    if (code == MEROS_OK) code = ranking_evaluate(&model, &x, &x, 5, NULL, &m, err);
+    popularity_done(&popular);
+    neighbours_done(&next);
+    bought_together_done(&baskets);
+    neighbours_done(&turned);
+    neighbours_done(&knn);
+    ease_model_done(&ease);
+    als_model_done(&als);
+    interactions_done(&by_item);
+    interactions_done(&x);
+    return code;
+}
+
 static void torture(const char *what, enum meros_code (*work)(struct blobs *b, struct meros_err *err), long least)
 {
     struct blobs b = blobs_make(60, 2, 3, 4, 1);
@@ -72,4 +127,5 @@ Test(out_of_memory, is_met_cleanly_wherever_it_strikes)
     torture("cluster_metrics", do_metrics, 15);
     torture("kmeans_choose_k", do_choose, 100);
     torture("label_match", do_match, 10);
+    torture("recommendations", do_recommend, 55);
 }
