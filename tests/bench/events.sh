@@ -2,8 +2,10 @@
 # POST /v1/events on a PostgreSQL whose every flush to disk takes 2 ms (its files in memory, build/slowsync.so before its
 # libc): single events against one INSERT and commit a request over a pool of 16 connections, from 64 and from 256 clients,
 # in turns, the best round of each (the yardstick is an HTTP service on the same library in front of the same indexed table,
-# asked by the same clients; it keeps no statistics); arrays of 500 against COPY of the same rows into the same indexed table as it was before them; the 99th
-# percentile at a steady rate, alone and while a k-means trains. What was answered is compared with what is in the tables.
+# asked by the same clients; it keeps no statistics); arrays of 500 against COPY of the same rows into the same indexed table
+# as it was before them; the 99th percentile at a steady rate, alone and while a k-means trains. What was answered is
+# compared with what is in the tables. On a machine that does other work too: chrt -r 1 sh tests/bench/run.sh events (then
+# the training, which has to stand back otherwise, does not, and the last line means nothing).
 for program in events_load events_peer slowsync.so; do
     [ -e build/$program ] || { echo "events: skipped: build/$program is not there: run make bench"; exit 77; }
 done
