@@ -68,6 +68,8 @@ OPENBLAS_INCLUDE := -I/usr/include/x86_64-linux-gnu/openblas-pthread -I/usr/incl
 POSTGRES_INCLUDE := -I/usr/include/postgresql
 
 .PHONY: all run test bench lint fuzz clean check-layers tests-build FORCE
+# Objects of tests are kept, though only a pattern names them.
+.SECONDARY:
 all: build/meros
 
 # --- objects and archives, a library a layer
@@ -127,11 +129,20 @@ endif
 # --- tests. A unit test of a layer links that layer and what it may use, nothing else.
 TEST_CPPFLAGS = $(CPPFLAGS) -Itests/support
 TEST_CFLAGS   = $(CFLAGS) -Wno-missing-prototypes
+# Objects of the sources in $(1), from tests/, seen through the include path $(2).
+TEST_OBJ = $(patsubst tests/%.c,$(OUT)/obj/tests/%.o,$(1))
+define test_object_rules
+$$(OUT)/obj/tests/$(1)/%.o: tests/$(1)/%.c $$(OUT)/flags | $$(INC_$(2))
+	@mkdir -p $$(@D)
+	$$(SAY) CC $$< && $$(CC) $$(TEST_CPPFLAGS) -Ibuild/include/$(2) $(3) $$(TEST_CFLAGS) -MMD -MP -c $$< -o $$@
+endef
+UNIT_SUPPORT := $(sort $(wildcard tests/support/unit*.c))
 define unit_rules
 UNIT_$(1) := $$(sort $$(wildcard tests/unit/$(1)/*.c))
-$$(OUT)/tests/unit_$(1): $$(UNIT_$(1)) $$(wildcard tests/support/unit*.[ch]) $$(call ALL_LIBS,$(1) $$(USES_$(1)) $$(LINKS_$(1))) $$(OUT)/flags
+$$(eval $$(call test_object_rules,unit/$(1),$(1),-Isrc/$(1) $$(if $$(filter store,$(1)),$$(POSTGRES_INCLUDE))))
+$$(OUT)/tests/unit_$(1): $$(call TEST_OBJ,$$(UNIT_$(1)) $$(UNIT_SUPPORT)) $$(call ALL_LIBS,$(1) $$(USES_$(1)) $$(LINKS_$(1)))
 	@mkdir -p $$(@D)
-	$$(SAY) LD $$@ && $$(CC) $$(TEST_CPPFLAGS) -Ibuild/include/$(1) -Isrc/$(1) $$(if $$(filter store,$(1)),$$(POSTGRES_INCLUDE)) $$(TEST_CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.c,$$^) -Wl,--start-group $$(call ALL_LIBS,$(1) $$(USES_$(1)) $$(LINKS_$(1))) -Wl,--end-group -lcriterion $$(call EXT_LIBS,$(1) $$(USES_$(1)) $$(LINKS_$(1))) $$(TESTLIBS_$(1))
+	$$(SAY) LD $$@ && $$(CC) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(call ALL_LIBS,$(1) $$(USES_$(1)) $$(LINKS_$(1))) -Wl,--end-group -lcriterion $$(call EXT_LIBS,$(1) $$(USES_$(1)) $$(LINKS_$(1))) $$(TESTLIBS_$(1))
 endef
 TESTLIBS_http := -lcurl
 # What the layers that a layer uses use in turn, and it may not: needed to link, not to be included.
@@ -143,12 +154,20 @@ UNIT_BINS := $(foreach l,$(LAYERS),$(if $(wildcard tests/unit/$(l)/*.c),$(OUT)/t
 SUPPORT := $(sort $(wildcard tests/support/*.c))
 STORE_TESTS := $(sort $(wildcard tests/store/*.c))
 HTTP_TESTS  := $(sort $(wildcard tests/http/*.c))
-$(OUT)/tests/store: $(STORE_TESTS) $(SUPPORT) $(wildcard tests/support/*.h) $(call ALL_LIBS,app $(USES_app)) $(OUT)/flags
+THREAD_TESTS := $(sort $(wildcard tests/threads/*.c))
+FUZZ_TESTS := $(filter-out tests/fuzz/replay.c,$(sort $(wildcard tests/fuzz/*.c)))
+$(eval $(call test_object_rules,support,app,$(POSTGRES_INCLUDE)))
+$(eval $(call test_object_rules,store,app,-Isrc/store $(POSTGRES_INCLUDE)))
+$(eval $(call test_object_rules,http,app,$(POSTGRES_INCLUDE)))
+$(eval $(call test_object_rules,threads,app,$(POSTGRES_INCLUDE)))
+$(eval $(call test_object_rules,fuzz,app,))
+APP_LIBS = -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group
+$(OUT)/tests/store: $(call TEST_OBJ,$(STORE_TESTS) $(SUPPORT)) $(call ALL_LIBS,app $(USES_app))
 	@mkdir -p $(@D)
-	$(SAY) LD $@ && $(CC) $(TEST_CPPFLAGS) -Ibuild/include/app -Isrc/store $(POSTGRES_INCLUDE) $(TEST_CFLAGS) $(LDFLAGS) -o $@ $(STORE_TESTS) $(SUPPORT) -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group -lcriterion -lyaml $(call EXT_LIBS,app $(USES_app))
-$(OUT)/tests/http: $(HTTP_TESTS) $(SUPPORT) $(wildcard tests/support/*.h) $(OUT)/meros $(OUT)/flags
+	$(SAY) LD $@ && $(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(APP_LIBS) -lcriterion -lyaml $(call EXT_LIBS,app $(USES_app))
+$(OUT)/tests/http: $(call TEST_OBJ,$(HTTP_TESTS) $(SUPPORT)) $(OUT)/meros
 	@mkdir -p $(@D)
-	$(SAY) LD $@ && $(CC) $(TEST_CPPFLAGS) -Ibuild/include/app $(POSTGRES_INCLUDE) $(TEST_CFLAGS) $(LDFLAGS) -o $@ $(HTTP_TESTS) $(SUPPORT) -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group -lcriterion -lyaml $(call EXT_LIBS,app $(USES_app))
+	$(SAY) LD $@ && $(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(APP_LIBS) -lcriterion -lyaml $(call EXT_LIBS,app $(USES_app))
 
 # sql/schema.sql: what all migrations together make, as pg_dump writes it. A test fails when it is stale.
 schema: $(OUT)/tests/store
@@ -156,18 +175,16 @@ schema: $(OUT)/tests/store
 .PHONY: schema
 
 # Thread tests are plain programs: criterion cannot run under ThreadSanitizer.
-THREAD_TESTS := $(sort $(wildcard tests/threads/*.c))
 THREAD_BINS  := $(THREAD_TESTS:tests/threads/%.c=$(OUT)/tests/threads_%)
-$(OUT)/tests/threads_%: tests/threads/%.c $(call ALL_LIBS,app $(USES_app)) $(OUT)/flags
+$(OUT)/tests/threads_%: $(OUT)/obj/tests/threads/%.o $(call ALL_LIBS,app $(USES_app))
 	@mkdir -p $(@D)
-	$(SAY) LD $@ && $(CC) $(TEST_CPPFLAGS) -Ibuild/include/app $(POSTGRES_INCLUDE) $(TEST_CFLAGS) $(LDFLAGS) -o $@ $< -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group $(call EXT_LIBS,app $(USES_app))
+	$(SAY) LD $@ && $(CC) $(LDFLAGS) -o $@ $< $(APP_LIBS) $(call EXT_LIBS,app $(USES_app))
 
 # Fuzz targets: tests/fuzz/<name>.c defines LLVMFuzzerTestOneInput; `make test` replays tests/fuzz/corpus/<name>/*.
-FUZZ_TESTS := $(filter-out tests/fuzz/replay.c,$(sort $(wildcard tests/fuzz/*.c)))
 FUZZ_BINS  := $(FUZZ_TESTS:tests/fuzz/%.c=$(OUT)/tests/fuzz_%)
-$(OUT)/tests/fuzz_%: tests/fuzz/%.c tests/fuzz/replay.c $(call ALL_LIBS,app $(USES_app)) $(OUT)/flags
+$(OUT)/tests/fuzz_%: $(OUT)/obj/tests/fuzz/%.o $(OUT)/obj/tests/fuzz/replay.o $(call ALL_LIBS,app $(USES_app))
 	@mkdir -p $(@D)
-	$(SAY) LD $@ && $(CC) $(TEST_CPPFLAGS) -Ibuild/include/app $(TEST_CFLAGS) $(LDFLAGS) -o $@ $< tests/fuzz/replay.c -Wl,--start-group $(call ALL_LIBS,app $(USES_app)) -Wl,--end-group $(call EXT_LIBS,app $(USES_app))
+	$(SAY) LD $@ && $(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(APP_LIBS) $(call EXT_LIBS,app $(USES_app))
 
 tests-build: $(UNIT_BINS) $(if $(STORE_TESTS),$(OUT)/tests/store) $(if $(HTTP_TESTS),$(OUT)/tests/http) $(FUZZ_BINS)
 threads-build: $(THREAD_BINS)
