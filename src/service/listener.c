@@ -134,12 +134,12 @@ static void tell(struct listener *l, const char *channel, const char *payload)
     }
 }
 
-static enum meros_code listen_all(struct listener *l, struct meros_err *err)
+static enum meros_code listen_all(struct listener *l, struct store_conn *c, struct meros_err *err)
 {
     enum meros_code rc = MEROS_OK;
     for (size_t i = 0; rc == MEROS_OK && i < l->n_subs; i++) {
         if (l->subs[i].channel != NULL)
-            rc = store_listen(l->conn, l->subs[i].channel, err);
+            rc = store_listen(c, l->subs[i].channel, err);
     }
     return rc;
 }
@@ -151,13 +151,13 @@ static bool connect_and_tell(struct listener *l)
     struct store_conn *c = NULL;
     if (store_connect(l->svc->store, &c, &err) != MEROS_OK)
         return false;
-    pthread_mutex_lock(&l->lock);
-    l->conn = c;
-    pthread_mutex_unlock(&l->lock);
-    if (listen_all(l, &err) != MEROS_OK) {
-        hang_up(l);
+    if (listen_all(l, c, &err) != MEROS_OK) {
+        store_disconnect(c);
         return false;
     }
+    pthread_mutex_lock(&l->lock);
+    l->conn = c; /* now that it listens: who stops us wakes it */
+    pthread_mutex_unlock(&l->lock);
     l->answered_ns = clock_mono_ns();
     tell(l, NULL, "");
     return true;
@@ -233,7 +233,7 @@ static void *listener_main(void *arg)
         tick_ns = now + (int64_t)TICK_MS * 1000000;
         if (l->conn != NULL) {
             struct meros_err err = MEROS_ERR_INIT;
-            if (listen_all(l, &err) == MEROS_OK) {
+            if (listen_all(l, l->conn, &err) == MEROS_OK) {
                 l->answered_ns = clock_mono_ns();
                 look_at_schema(l, now);
             } else {
