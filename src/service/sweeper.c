@@ -1,9 +1,12 @@
 /* One thread, one connection. A sweep is one transaction:
  *   1. notes are taken away; who was in them is remembered if somebody is extracting (store/changed.h);
  *   2. the snapshot's models must be those that are active, else they are read again and the sweep begins anew;
- *   3. everybody taken is judged and compared with the memberships: nearly always nothing has changed, and that is all;
- *   4. for those who differ the changes lock is taken, then steps 2 and 3 are done again: what another replica, a training
- *      or an erasure did in between is seen, and nobody else writes memberships until the commit;
+ *   3. if nobody is writing memberships, and nobody begins to meanwhile (store_changes_look), everybody taken is judged and
+ *      compared with the memberships: nearly always nothing has changed, and that is all. Compared beside a writer, somebody
+ *      who goes back at this moment would be found where they were, just before the writer moves them away;
+ *   4. for those who differ, or for all where somebody writes, the changes lock is taken, then steps 2 and 3 are done again:
+ *      what another replica, a training or an erasure did in between is seen, and nobody else writes memberships until the
+ *      commit;
  *   5. what everybody taken is worth is written down where it is not what it was (store/clv_list.h). */
 #include "meros/service/sweeper.h"
 
@@ -312,15 +315,27 @@ static enum meros_code take(struct sweeper *s, bool bulk_first, struct sweep *w,
 }
 
 /* Under the changes lock: what has been found before is found again, or is no longer so. */
-static enum meros_code write_moves(struct sweeper *s, bool fresh, struct sweep *w, struct meros_err *err)
+static enum meros_code write_moves(struct sweeper *s, const int64_t *nos, size_t n, bool fresh, struct sweep *w, struct worths *worths, struct meros_err *err)
 {
-    const struct moves before = w->moves;
-    struct worths again;
     enum meros_code rc = store_changes_lock(s->conn, err);
     if (rc == MEROS_OK) rc = find_targets(s, fresh, &w->stale, err);
     if (rc != MEROS_OK || w->stale) return rc;
-    rc = find_moves(s, before.nos, before.n_nos, &w->moves, &again, err);
+    rc = find_moves(s, nos, n, &w->moves, worths, err);
     if (rc == MEROS_OK) rc = store_moves_write(s->conn, w->moves.rows, w->moves.n, err);
+    return rc;
+}
+
+static enum meros_code look_and_write(struct sweeper *s, const int64_t *nos, bool fresh, struct sweep *w, struct worths *worths, struct meros_err *err)
+{
+    struct worths again;
+    bool alone = false;
+    enum meros_code rc = store_changes_look(s->conn, &alone, err);
+    if (rc == MEROS_OK && alone) rc = find_moves(s, nos, w->taken, &w->moves, worths, err);
+    if (rc != MEROS_OK || (alone && w->moves.n == 0)) return rc;
+    const struct moves before = w->moves;
+    rc = store_changes_looked(s->conn, err);
+    if (rc == MEROS_OK && alone) rc = write_moves(s, before.nos, before.n_nos, fresh, w, &again, err);
+    else if (rc == MEROS_OK) rc = write_moves(s, nos, w->taken, fresh, w, worths, err);
     return rc;
 }
 
@@ -340,8 +355,7 @@ static enum meros_code in_transaction(struct sweeper *s, bool fresh, struct swee
     struct worths worths = {0};
     enum meros_code rc = take(s, s->singles >= BULK_EVERY, w, &nos, err);
     if (rc == MEROS_OK && w->taken > 0) rc = find_targets(s, fresh, &w->stale, err);
-    if (rc == MEROS_OK && w->taken > 0 && !w->stale) rc = find_moves(s, nos, w->taken, &w->moves, &worths, err);
-    if (rc == MEROS_OK && w->moves.n > 0) rc = write_moves(s, fresh, w, err);
+    if (rc == MEROS_OK && w->taken > 0 && !w->stale) rc = look_and_write(s, nos, fresh, w, &worths, err);
     if (rc == MEROS_OK && w->taken > 0 && !w->stale) rc = write_worths(s, &worths, fresh, w, err);
     free(nos);
     return rc;

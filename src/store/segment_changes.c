@@ -7,6 +7,9 @@
 
 static const struct sql LOCK = {"changes_lock",
     "select set_config('lock_timeout', '0', true), pg_advisory_xact_lock(" CHANGES_LOCKS ", 1)", SQL_ROW};
+static const struct sql LOOK_FROM = {"changes_look_from", "savepoint looking", SQL_NOTHING};
+static const struct sql LOOK = {"changes_look", "select pg_try_advisory_xact_lock_shared(" CHANGES_LOCKS ", 1)", SQL_ROW};
+static const struct sql LOOKED = {"changes_looked", "rollback to savepoint looking", SQL_NOTHING};
 static const struct sql TELL = {"changes_tell", "select pg_notify('" STORE_CHANGES_CHANNEL "', '')", SQL_ROW};
 
 /* --- writing */
@@ -43,6 +46,22 @@ enum meros_code store_changes_lock(struct store_conn *c, struct meros_err *err)
     enum meros_code rc = sql_exec0(c, &LOCK, &r, err);
     if (rc == MEROS_OK) rows_done(&r);
     return rc;
+}
+
+enum meros_code store_changes_look(struct store_conn *c, bool *out_alone, struct meros_err *err)
+{
+    struct rows r;
+    enum meros_code rc = sql_exec0(c, &LOOK_FROM, NULL, err);
+    if (rc == MEROS_OK) rc = sql_exec0(c, &LOOK, &r, err);
+    if (rc != MEROS_OK) return rc;
+    *out_alone = rows_bool(&r, 0, 0);
+    rows_done(&r);
+    return rc;
+}
+
+enum meros_code store_changes_looked(struct store_conn *c, struct meros_err *err)
+{
+    return sql_exec0(c, &LOOKED, NULL, err);
 }
 
 enum meros_code changes_announce(struct store_conn *c, const struct rows *noted, struct meros_err *err)

@@ -21,6 +21,10 @@
 
 /* Waits as long as it takes (statement_timeout counts). */
 enum meros_code store_changes_lock(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
+/* In a transaction: whether nobody holds the changes lock; then nobody takes it before the commit or store_changes_looked(),
+ * which must come before this transaction takes it itself (two that look would wait for each other). */
+enum meros_code store_changes_look(struct store_conn *c, bool *out_alone, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code store_changes_looked(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
 
 /* Moves of single customers: memberships and record, in this order. The caller holds the lock. */
 struct membership_move {
