@@ -107,7 +107,7 @@ double bgnbd_p_alive(const struct bgnbd *m, double x, double t_x, double t)
  *   E[n]         =  (1 - (1 + p y)^-k) / p
  *   E[n (n - 1)] =  2 (1 - p) / p^2 (1 - (1 + p y)^-k (1 + k p y / (1 + p y))).
  * Over p both are hypergeometric series in z = y / (1 + y) after Euler's transformation: nothing grows with x, and a = 1 is
- * an ordinary point. The series cancel for r far above a + b, overflow for a in the hundreds and are long for z near 1; the
+ * an ordinary point. The series cancel for r far above a + b, overflow for a in the hundreds and take 40 / (1 - z) terms; the
  * integral over p is taken by quadrature then. */
 struct future {
     double k, scale, a, b; /* scale: A */
@@ -122,7 +122,7 @@ static struct future future_of(const struct bgnbd *m, double x, double t)
 
 static bool series_will_do(const struct future *f, double z)
 {
-    return f->u > -5 && f->a < 40 && z < 0.995;
+    return f->u > -5 && f->a < 40 && z < 0.98;
 }
 
 /* Sums over n >= start of c_n z^n for several z at once, c_(n+1) = c_n (u+n) (v+n) / ((c+n) (n+1)), from c_start = `first`;
