@@ -51,7 +51,7 @@ static enum meros_code check_named(const struct fit *f)
         const struct attribute *a = dataset_attribute(f->d, name);
         if (a == NULL)
             return err_set(f->err, MEROS_UNPROCESSABLE,
-                           "No customer has the attribute \"%.*s\" that `features` names.", (int)name.n, name.p);
+                           "No customer has the attribute \"%.*s\" that is to be learnt from.", (int)name.n, name.p);
         if (!attribute_numeric(a) && a->overflow)
             return err_set(f->err, MEROS_UNPROCESSABLE,
                            "The attribute \"%.*s\" has more than %d different values; it is no category to divide "

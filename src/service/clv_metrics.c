@@ -217,7 +217,10 @@ static void write_warnings(struct jsonw *w, const struct clv_training *t)
                                         "(say 0.01) may help.");
     if (s->kind == CLV_SPEND_GAMMA_GAMMA && !s->fit.converged)
         jsonw_cstr(w, "The parameters of what is spent did not settle; expected values of orders are to be taken with care.");
-    if (s->kind == CLV_SPEND_MEAN)
+    if (s->kind == CLV_SPEND_MEAN && t->params.penalty > 0)
+        jsonw_cstr(w, "Under this penalty nothing is learnt from what each customer spends (or they differ too little, or too few came "
+                      "back); everybody's orders are expected to be worth the mean.");
+    else if (s->kind == CLV_SPEND_MEAN)
         jsonw_cstr(w, "There is too little difference in what customers spend to learn from (or too few who came back); everybody's "
                       "orders are expected to be worth the mean.");
     if (s->kind == CLV_SPEND_NONE) jsonw_cstr(w, "Nothing is known of what orders are worth; lifetime values are null.");
