@@ -2,6 +2,7 @@
 
 #include "meros/base/log.h"
 #include "meros/service/sweeper.h"
+#include "meros/store/clv_list.h"
 #include "meros/store/customers.h"
 #include "seal_priv.h"
 
@@ -71,6 +72,8 @@ enum meros_code service_erase_customer(struct service *s, struct str customer_id
     if (rc == MEROS_OK) rc = customers_erase(c, customer_id, out, err);
     if (rc == MEROS_OK) rc = store_commit(c, err);
     else store_rollback(c);
+    /* Now that nobody waits for us; where everybody's are in writing it is the sweeper's, who waits for that anyway. */
+    if (rc == MEROS_OK && store_clv_forget(c, out->customer_no, NULL) != MEROS_OK) sweeper_wake(s);
     store_release(s->store, c);
     return rc;
 }

@@ -101,7 +101,7 @@ static enum meros_code make_orders(struct landing *l, const struct landing_part 
     for (size_t i = 0; i < who->n_orders; i++) told[n++] = who->orders[i];
     if (n == 0) return MEROS_OK;
     TRY(order_events_apply(l->conn, told, n, &l->arena, &nos, &n_nos, err));
-    int64_t *more = arena_array(&l->arena, changed->n + n_nos + p->b.n_events + who->n_changed + 1, sizeof *more);
+    int64_t *more = arena_array(&l->arena, changed->n + n_nos + p->b.n_events + who->n_changed + who->n_gone + 1, sizeof *more);
     if (more == NULL) return no_memory(err);
     if (changed->n > 0) memcpy(more, changed->nos, changed->n * sizeof *more);
     if (n_nos > 0) memcpy(more + changed->n, nos, n_nos * sizeof *more);
@@ -115,6 +115,7 @@ static enum meros_code note_changed(struct landing *l, const struct landing_part
     for (size_t i = 0; i < p->b.n_events; i++)
         if (p->b.events[i].fate == INGEST_FATE_LANDED) changed->nos[changed->n++] = p->b.events[i].customer_no;
     for (size_t i = 0; i < who->n_changed; i++) changed->nos[changed->n++] = who->changed_nos[i];
+    for (size_t i = 0; i < who->n_gone; i++) changed->nos[changed->n++] = who->gone_nos[i];
     return store_changed_note(l->conn, changed->nos, changed->n, err);
 }
 
@@ -137,7 +138,7 @@ static enum meros_code land(struct landing *l, struct landing_part *p, bool excl
     TRY(resolve(l, p, exclusive, &ids, &who, err));
     *out_again = who.exclusive;
     if (who.exclusive) return MEROS_OK;
-    changed.nos = arena_array(&l->arena, p->to - p->from + p->b.n_events + who.n_changed + 1, sizeof *changed.nos);
+    changed.nos = arena_array(&l->arena, p->to - p->from + p->b.n_events + who.n_changed + who.n_gone + 1, sizeof *changed.nos);
     if (changed.nos == NULL) return no_memory(err);
     TRY(change_customers(l, p, ids, &changed, err));
     number(l, p, ids);

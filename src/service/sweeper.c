@@ -229,7 +229,7 @@ struct worths {
     double *of; /* (n) as people */
     struct clv_row *rows;
     size_t n_rows;
-    int64_t *without; /* who have bought nothing */
+    int64_t *without; /* who have bought nothing, or are gone */
     size_t n_without;
 };
 
@@ -246,8 +246,7 @@ static enum meros_code judge_worths(struct sweeper *s, const struct people *p, i
     enum meros_code rc = clv_judge_read(s->conn, clv->model, p->nos, p->n, now, &s->arena, looked_at, err);
     for (size_t i = 0; i < p->n && rc == MEROS_OK; i++) {
         struct clv_answer a;
-        if (!p->states[i].known) continue;
-        if (!looked_at[i].history.any) {
+        if (!p->states[i].known || !looked_at[i].history.any) {
             out->without[out->n_without++] = p->nos[i];
             continue;
         }
@@ -339,7 +338,6 @@ static enum meros_code look_and_write(struct sweeper *s, const int64_t *nos, boo
     return rc;
 }
 
-/* Last, because of the lock that it takes. */
 static enum meros_code write_worths(struct sweeper *s, const struct worths *worths, bool fresh, struct sweep *w, struct meros_err *err)
 {
     bool active = true;
@@ -355,6 +353,9 @@ static enum meros_code in_transaction(struct sweeper *s, bool fresh, struct swee
     struct worths worths = {0};
     enum meros_code rc = take(s, s->singles >= BULK_EVERY, w, &nos, err);
     if (rc == MEROS_OK && w->taken > 0) rc = find_targets(s, fresh, &w->stale, err);
+    /* Before the changes lock: everybody's worth may be in writing, and joins and erasures, with all events behind them, wait
+     * for that one. */
+    if (rc == MEROS_OK && w->taken > 0 && !w->stale && s->models->clv != NULL) rc = store_clv_write_lock(s->conn, err);
     if (rc == MEROS_OK && w->taken > 0 && !w->stale) rc = look_and_write(s, nos, fresh, w, &worths, err);
     if (rc == MEROS_OK && w->taken > 0 && !w->stale) rc = write_worths(s, &worths, fresh, w, err);
     free(nos);

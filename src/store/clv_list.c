@@ -97,6 +97,16 @@ static const struct sql FORGET = {"clv_forget", "delete from customer_clv where 
 static const struct sql ACTIVE = {"clv_active",
     "select coalesce((select model_no from models where kind = 'clv' and name = $1 and active), 0)", SQL_ROW};
 
+enum meros_code store_clv_write_lock(struct store_conn *c, struct meros_err *err)
+{
+    return sql_exec0(c, &WRITE_LOCK, NULL, err);
+}
+
+enum meros_code store_clv_forget(struct store_conn *c, int64_t customer_no, struct meros_err *err)
+{
+    return sql_exec(c, &FORGET, NULL, err, P_INTS(&customer_no, 1));
+}
+
 static enum meros_code write_rows(struct store_conn *c, int64_t model_no, const struct clv_row *rows, size_t n, struct meros_err *err)
 {
     enum { NUMBERS = 4, INTS = 3 };
@@ -126,7 +136,7 @@ enum meros_code store_clv_write(struct store_conn *c, int64_t model_no, const st
     struct rows r;
     *out_active = true;
     if (n + n_without == 0) return MEROS_OK;
-    TRY(sql_exec0(c, &WRITE_LOCK, NULL, err));
+    TRY(store_clv_write_lock(c, err));
     TRY(sql_exec(c, &IS_ACTIVE, &r, err, P_INT(model_no)));
     *out_active = rows_bool(&r, 0, 0);
     rows_done(&r);
@@ -151,6 +161,7 @@ enum meros_code store_clv_active(struct store_conn *c, struct str name, int64_t 
     "select " PAGE_COLUMNS " from (select v.* from customer_clv v " from                                     \
     "  where (v.worth, v.customer_no) " than " ($1::float8, $2::bigint) and v.worth >= $3 and v.worth <= $4 " \
     "  and v.p_alive >= $5 and v.p_alive <= $6 "                                                             \
+    "  and exists (select from customers k where k.customer_no = v.customer_no offset 0) "                   \
     "  order by v.worth " direction ", v.customer_no " direction " limit $7) v "                             \
     "join customers c on c.customer_no = v.customer_no order by v.worth " direction ", v.customer_no " direction
 #define OF_SEGMENT                                                                                           \

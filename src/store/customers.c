@@ -59,7 +59,6 @@ static const struct sql ERASE_PAIRS = {"erase_products", "delete from customer_p
 static const struct sql ERASE_DAYS = {"erase_days", "delete from customer_days where customer_no = $1", SQL_NOTHING};
 static const struct sql ERASE_ACTIVITY = {"erase_activity", "delete from customer_event_stats where customer_no = $1", SQL_NOTHING};
 static const struct sql ERASE_MEMBERSHIPS = {"erase_memberships", "delete from memberships where customer_no = $1", SQL_NOTHING};
-static const struct sql ERASE_CLV = {"erase_clv", "delete from customer_clv where customer_no = $1", SQL_NOTHING};
 static const struct sql ERASE_CHANGES = {"erase_changes", "delete from segment_changes where customer_no = $1", SQL_NOTHING};
 static const struct sql ERASE_NAMES = {"erase_names", "delete from customer_ids where customer_no = $1", SQL_NOTHING};
 static const struct sql ERASE_CUSTOMER = {"erase_customer", "delete from customers where customer_no = $1", SQL_NOTHING};
@@ -132,7 +131,7 @@ enum meros_code customers_erase(struct store_conn *c, struct str customer_id, st
     } steps[] = {{&ERASE_EVENTS, &out->events}, {&ERASE_OUTCOMES, NULL}, {&ERASE_ORDER_IDS, NULL},  {&ERASE_LINES, &out->order_lines},
                  {&ERASE_ORDERS, &out->orders}, {&ERASE_STATS, NULL},      {&ERASE_PAIRS, NULL}, {&ERASE_DAYS, NULL},
                  {&ERASE_ACTIVITY, NULL}, {&ERASE_MEMBERSHIPS, &out->memberships}, {&ERASE_CHANGES, NULL},
-                 {&ERASE_CLV, NULL}, {&ERASE_NAMES, &out->names}, {&ERASE_CUSTOMER, NULL}};
+                 {&ERASE_NAMES, &out->names}, {&ERASE_CUSTOMER, NULL}};
     *out = (struct erasure){0};
     TRY(import_lock(c, err));
     TRY(number_of(c, customer_id, &out->customer_no, err));
@@ -144,7 +143,7 @@ enum meros_code customers_erase(struct store_conn *c, struct str customer_id, st
         if (steps[k].count != NULL) *steps[k].count = r.affected;
         rows_done(&r);
     }
-    return MEROS_OK;
+    return store_changed_note(c, &out->customer_no, 1, err); /* what is predicted of them goes with the sweep at the latest */
 }
 
 static enum meros_code give_customers(struct rows *r, customer_fn fn, void *arg, struct meros_err *err)

@@ -1,7 +1,9 @@
 /* Everything that is kept of one customer moves to another, for several pairs at once. Who survives is said by the rules of
  * the header; under which of the two numbers is decided here, by size: history is moved row by row, so the larger one stays
  * where it is, and the few rows that make somebody who they are (customers, customer_ids, memberships) follow it. Sums of
- * the two are added up; where both hold the same event, the survivor's stays and the activity is made anew from the events. */
+ * the two are added up; where both hold the same event, the survivor's stays and the activity is made anew from the events.
+ * What they were predicted to be worth (customer_clv) is left to whoever judges both numbers: it is locked for as long as
+ * everybody's is written, and all events would wait behind a join that waits for it. */
 #include "identity_priv.h"
 
 #include <stdlib.h>
@@ -94,10 +96,6 @@ static const struct sql FILL = {"join_fill",
     "where k.customer_no = j.kept_no and i.customer_no = j.survivor_no and f.customer_no = j.loser_no", SQL_NOTHING};
 static const struct sql MOVE_IDS = {"join_move_ids",
     "update customer_ids i set customer_no = j.into_no from " PAIRS " where i.customer_no = j.from_no", SQL_NOTHING};
-/* The survivor's is computed anew: its statistics changed. */
-static const struct sql DROP_CLV = {"join_drop_clv", "delete from customer_clv where customer_no = any($1)", SQL_NOTHING};
-static const struct sql MOVE_CLV = {"join_move_clv",
-    "update customer_clv v set customer_no = j.into_no from " PAIRS " where v.customer_no = j.from_no", SQL_NOTHING};
 static const struct sql DROP_CUSTOMERS = {"join_drop_customers", "delete from customers where customer_no = any($1)", SQL_NOTHING};
 
 static enum meros_code no_memory(struct meros_err *err)
@@ -218,10 +216,8 @@ static enum meros_code move_rows(const struct round *x, struct identity_outcome 
     for (size_t k = 0; k < sizeof history / sizeof history[0]; k++) TRY(move(x, history[k], out, err));
     TRY(sql_exec(x->c, &FILL, NULL, err, P_PEOPLE(x)));
     TRY(sql_exec(x->c, &DROP_CUSTOMERS, NULL, err, P_INTS(x->gone, x->n)));
-    /* Last, because of the locks that they take. */
-    TRY(store_changes_join(x->c, x->loser, x->survivor, x->kept, x->n, clock_now(), err));
-    TRY(sql_exec(x->c, &DROP_CLV, NULL, err, P_INTS(x->loser, x->n)));
-    return sql_exec(x->c, &MOVE_CLV, NULL, err, P_NUMBERS(x));
+    /* Last, because of the lock that it takes. */
+    return store_changes_join(x->c, x->loser, x->survivor, x->kept, x->n, clock_now(), err);
 }
 
 static enum meros_code run_round(struct round *x, struct arena *memory, struct identity_outcome *out, struct meros_err *err)
@@ -253,7 +249,7 @@ static enum meros_code set_plans(struct store_conn *c, struct str seqscan, struc
 }
 
 /* The k-th who joins a survivor does so in the k-th round. now: of each pair the number that its survivor has by then. */
-static enum meros_code run_rounds(struct round *x, const struct pair *pairs, size_t n, int64_t *now, struct arena *memory,
+static enum meros_code run_rounds(struct round *x, const struct pair *pairs, size_t n, int64_t *now, int64_t *gone, struct arena *memory,
                                   struct identity_outcome *out, struct meros_err *err)
 {
     for (size_t round = 0, left = n; left > 0; round++) {
@@ -267,6 +263,8 @@ static enum meros_code run_rounds(struct round *x, const struct pair *pairs, siz
         }
         left -= x->n;
         TRY(run_round(x, memory, out, err));
+        memcpy(gone + out->n_gone, x->gone, x->n * sizeof *gone);
+        out->n_gone += x->n;
         for (size_t k = 0; k < n && done < x->n; k++) {
             if (now[k] != x->survivor[done]) continue;
             now[k] = x->kept[done];
@@ -299,18 +297,21 @@ enum meros_code identity_move(struct store_conn *c, const int64_t *from, int64_t
                               struct identity_outcome *out, struct meros_err *err)
 {
     struct pair *pairs = arena_array(memory, n, sizeof *pairs);
-    int64_t *now = arena_array(memory, n, sizeof *now), *changed = arena_array(memory, n, sizeof *changed);
+    int64_t *now = arena_array(memory, n, sizeof *now), *changed = arena_array(memory, n, sizeof *changed),
+            *gone = arena_array(memory, n, sizeof *gone);
     struct rows plans;
     struct round x = {.c = c, .spare = spare};
-    if (pairs == NULL || now == NULL || changed == NULL) return no_memory(err);
+    if (pairs == NULL || now == NULL || changed == NULL || gone == NULL) return no_memory(err);
     TRY(arrays(&x, n, memory, err));
     for (size_t k = 0; k < n; k++) pairs[k] = (struct pair){into[k], from[k], k};
     qsort(pairs, n, sizeof *pairs, by_survivor);
     for (size_t k = 0; k < n; k++) now[k] = pairs[k].into;
+    out->gone_nos = gone;
+    out->n_gone = 0;
     TRY(store_stats_half_life(c, &x.half_life_days, err));
     TRY(sql_exec0(c, &PLANS, &plans, err));
     enum meros_code rc = set_plans(c, STR("off"), STR("off"), STR("off"), err);
-    if (rc == MEROS_OK) rc = run_rounds(&x, pairs, n, now, memory, out, err);
+    if (rc == MEROS_OK) rc = run_rounds(&x, pairs, n, now, gone, memory, out, err);
     if (rc == MEROS_OK) rc = set_plans(c, rows_text(&plans, 0, 0), rows_text(&plans, 0, 1), rows_text(&plans, 0, 2), err);
     rows_done(&plans);
     if (rc == MEROS_OK) tell(pairs, now, n, into, changed, out);

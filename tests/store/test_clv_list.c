@@ -110,6 +110,21 @@ Test(clv_list, filters_bound_and_select)
     pg_done(db);
 }
 
+Test(clv_list, who_is_gone_takes_no_place_on_a_page)
+{
+    struct pg *db = shop(4);
+    struct store_conn *c = pg_conn(db);
+    struct clv_filter f = ALL;
+    struct seen s = {0};
+    replace(c, 1, 4, 1);
+    pg_run(db, "delete from customers where customer_no = 4"); /* joined or erased, and not swept yet */
+    OK(store_clv_page(c, &f, &s.last, 2, see, &s, &err));
+    cr_assert_str_eq(s.ids, "c3 c2 ");
+    OK(store_clv_forget(c, 4, &err));
+    cr_assert_eq(pg_int(db, "select count(*) from customer_clv where customer_no = 4"), 0);
+    pg_done(db);
+}
+
 Test(clv_list, a_change_is_written_unless_something_newer_or_another_model_was)
 {
     struct pg *db = shop(3);

@@ -3,6 +3,8 @@
 #include "identity_check.h"
 #include "identity_priv.h"
 #include "meros/base/clock.h"
+#include "meros/store/clv_list.h"
+#include "meros/store/customers.h"
 #include "meros/store/segment_changes.h"
 #include "meros/store/segments.h"
 
@@ -227,5 +229,27 @@ Test(identity_join, of_several_who_join_one_the_largest_history_stays)
                           "join customer_ids i using (customer_no) group by c.customer_no, c.customer_id, c.anonymous order by 1",
                  "u1|f|old u1 v1 v2\nv4|f|v3 v4\n");
     EXPECT_ALL_EXACT(w.shop.db);
+    close_crowd(&w);
+}
+
+Test(identity_join, neither_a_join_nor_an_erasure_waits_while_everybodys_worth_is_written)
+{
+    struct crowd w;
+    struct erasure erased;
+    open_crowd(&w);
+    tell_of_two(&w);
+    const int64_t both = number_of(&w, "old") + number_of(&w, "u1");
+    struct store_conn *writer = pg_conn(w.shop.db);
+    cr_assert_eq(store_begin(writer, &w.shop.err), MEROS_OK);
+    cr_assert_eq(store_clv_replace_lock(writer, &w.shop.err), MEROS_OK);
+    const int64_t left = join(&w, "old", "u1", 0);
+    cr_assert_eq(w.out.n_gone, 1);
+    cr_expect_eq(w.out.gone_nos[0], both - left, "whose prediction is to go");
+    pg_run(w.shop.db, "delete from changed_customers");
+    cr_assert_eq(store_begin(w.c, &w.shop.err), MEROS_OK);
+    cr_assert_eq(customers_erase(w.c, STR("u1"), &erased, &w.shop.err), MEROS_OK, "%s", w.shop.err.detail);
+    cr_assert_eq(store_commit(w.c, &w.shop.err), MEROS_OK);
+    cr_expect_eq(pg_int(w.shop.db, "select customer_nos[1] from changed_customers"), left, "whose prediction is to go");
+    store_rollback(writer);
     close_crowd(&w);
 }

@@ -3,8 +3,9 @@
  *
  * Writers: training, activation and refresh replace all rows in the transaction in which the model becomes the active one
  * (store_clv_replace_lock … _end); whoever judges customers that changed writes theirs (store_clv_write). Both take a lock
- * of the table first, the last of all locks that a transaction takes: what the one writes is never overwritten by what
- * the other computed with another model. Readers never wait. */
+ * of the table first: what the one writes is never overwritten by what the other computed with another model. Readers never
+ * wait. Everybody's are written for as long as that takes, so nobody may wait for the lock who holds the import lock or the
+ * changes lock: a sweep takes it before that one, and joins and erasures leave rows of who is gone to a sweep. */
 #ifndef MEROS_STORE_CLV_LIST_H
 #define MEROS_STORE_CLV_LIST_H
 
@@ -32,6 +33,10 @@ void store_clv_replace_abort(struct clv_replacing *k); /* instead of _end; NULL 
  * computed later, stay as they are. without: who have bought nothing and lose their row. */
 enum meros_code store_clv_write(struct store_conn *c, int64_t model_no, const struct clv_row *rows, size_t n, const int64_t *without,
                                 size_t n_without, bool *out_active, struct meros_err *err) MEROS_MUSTCHECK;
+/* The lock alone, before locks that others wait for. */
+enum meros_code store_clv_write_lock(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
+/* Of one who was erased; waits while everybody's are written. */
+enum meros_code store_clv_forget(struct store_conn *c, int64_t customer_no, struct meros_err *err) MEROS_MUSTCHECK;
 /* The model of this name that is active; 0: none is. */
 enum meros_code store_clv_active(struct store_conn *c, struct str name, int64_t *out_model_no, struct meros_err *err) MEROS_MUSTCHECK;
 

@@ -58,6 +58,8 @@ struct identity_outcome {
     bool exclusive;            /* nothing was done: a join is due, which the shared lock does not allow */
     const int64_t *changed_nos; /* customers who were joined, by the number that is left: to be judged again */
     size_t n_changed;
+    const int64_t *gone_nos; /* numbers that are nobody's now: to be noted too, so that what is predicted of them goes */
+    size_t n_gone;
     size_t made, named, joined; /* customers made, visitors named, customers joined away */
     size_t moved;                    /* rows of history that got another number */
     const struct told_order *orders; /* of which order events moved or went: to be made again (store/order_events.h) */
