@@ -253,7 +253,7 @@ double bgnbd_pairs_active(const struct bgnbd *m, double x, double t, double hori
     const struct future f = future_of(m, x, t);
     const double span = log1p(horizon / f.scale);
     if (!series_will_do(&f, -expm1(-span))) {
-        double pairs;
+        double pairs = 0;
         over_p(&f, pairs_given_p, &horizon, 1, &pairs);
         return pairs;
     }
@@ -269,7 +269,7 @@ double bgnbd_pairs_active(const struct bgnbd *m, double x, double t, double hori
 
 double bgnbd_expected(const struct bgnbd *m, double x, double t_x, double t, double horizon)
 {
-    double active;
+    double active = 0;
     if (!(horizon > 0)) return 0;
     bgnbd_expected_active(m, x, t, &horizon, 1, &active);
     return bgnbd_p_alive(m, x, t_x, t) * active;
