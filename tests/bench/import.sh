@@ -42,7 +42,7 @@ awk -v rows=$rows 'BEGIN {
             printf "ORD-%08d,customer-%06d,%s,SKU-%05d,%d,%.2f\n", o, c, at, int(5000 * rand() ^ 2), (rand() < .025 ? -1 : 1 + int(5 * rand())), 1 + int(9900 * rand()) / 100
     } }' >"$dir/import.csv"
 
-tables="customer_ids customers products order_ids orders order_lines customer_stats customer_products"
+tables="customer_ids customers products order_ids orders order_lines customer_stats customer_products customer_days"
 checkpoint() { psql -X -q -h "$dir/var/postgres/run" -U meros_admin -d meros -c checkpoint; } # so that none falls into a measurement
 empty() { sql -c "truncate $(echo $tables | tr ' ' ','), events, customer_event_stats" && checkpoint; }
 now() { date +%s.%N; }
