@@ -25,6 +25,10 @@ struct kafka_in;      /* service/kafka_in.c: events from Kafka */
 struct kafka_out;     /* service/kafka_out.c: segment changes to Kafka */
 struct clv_lists;     /* service/clv_lists.h: summaries that are kept */
 struct segment_stream; /* service/segment_stream.h: who follows changes of segments */
+struct catalog_holder; /* service/catalog.h */
+struct shelves;       /* service/shelf.h */
+struct recommending;  /* service/recommend.h */
+struct reco_rules_holder; /* service/reco_rules.h */
 struct model_serving; /* service/serving.c: the published snapshot of active models and the live customer reader */
 
 /* Strings are never NULL; "" is none. Checked together by app/config.c. */
@@ -70,6 +74,10 @@ struct service {
     struct rejections *rejections;
     struct model_serving *serving;
     struct clv_lists *clv_lists;
+    struct catalog_holder *catalog;
+    struct shelves *shelves;
+    struct recommending *recommending;
+    struct reco_rules_holder *reco_rules;
     struct sweeper *sweeper;
     struct ingest *ingest;
     struct webhook_sender *webhooks;
