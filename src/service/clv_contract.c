@@ -64,7 +64,7 @@ static bool read_time(const struct json *attributes, struct str name, int64_t *o
  * with it. Who has not seen the end of a period yet says nothing. */
 static void add_contract(struct lives *x, const struct json *attributes)
 {
-    const int64_t end_of_day = ((int64_t)day_of_time(x->t->at) + 1) * TIME_DAY;
+    const int64_t end_of_day = ((int64_t)day_of_time(x->t->base.at) + 1) * TIME_DAY;
     const double period = x->t->params.period_days * (double)TIME_DAY;
     int64_t start, end;
     const bool ok = read_time(attributes, x->t->params.start, &start) && read_time(attributes, x->t->params.end, &end);
@@ -89,7 +89,7 @@ static enum meros_code read_batch(struct lives *x, const int64_t *nos, size_t n,
 {
     struct customer_state *states = arena_array(arena, n, sizeof *states);
     enum meros_code rc = states == NULL ? err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while reading customers.")
-                                        : store_stats_live_by_no(x->t->conn, nos, n, arena, states, err);
+                                        : store_stats_live_by_no(x->t->base.conn, nos, n, arena, states, err);
     for (size_t i = 0; i < n && rc == MEROS_OK; i++) {
         struct json *attributes = NULL;
         if (!states[i].known) continue;
@@ -106,20 +106,20 @@ static enum meros_code add_customers(struct lives *x, struct meros_err *err)
     int64_t nos[BATCH], after = 0, expected = 0, done = 0;
     struct arena arena;
     size_t n = BATCH;
-    enum meros_code rc = store_begin_snapshot(t->conn, err);
+    enum meros_code rc = store_begin_snapshot(t->base.conn, err);
     if (rc != MEROS_OK) return rc;
     arena_init(&arena, 1u << 30);
-    rc = store_customers_count(t->conn, &expected, err);
+    rc = store_customers_count(t->base.conn, &expected, err);
     while (rc == MEROS_OK && n > 0) {
-        rc = store_customer_nos(t->conn, after, nos, BATCH, &n, err);
+        rc = store_customer_nos(t->base.conn, after, nos, BATCH, &n, err);
         if (rc == MEROS_OK && n > 0) rc = read_batch(x, nos, n, &arena, err);
         if (n > 0) after = nos[n - 1];
         done += (int64_t)n;
         arena_done(&arena);
-        if (rc == MEROS_OK) rc = clv_step(t, 0.6 * (double)done / (double)(expected + 1), "extracting", err);
+        if (rc == MEROS_OK) rc = training_step(&t->base, 0.6 * (double)done / (double)(expected + 1), "extracting", err);
     }
     arena_done(&arena);
-    store_rollback(t->conn); /* it was only read */
+    store_rollback(t->base.conn); /* it was only read */
     return rc;
 }
 
@@ -212,7 +212,7 @@ static enum meros_code make_model(struct lives *x, const struct mle_fit *f, doub
                                      f->converged, f->at_bound};
     m->period_days = t->params.period_days;
     m->as_of = t->params.as_of;
-    m->observed_to = day_of_time(t->at);
+    m->observed_to = day_of_time(t->base.at);
     m->data_from = x->first;
     m->data_to = x->last;
     m->rows = (uint64_t)(x->customers + 0.5);
@@ -237,9 +237,9 @@ static enum meros_code fit(struct lives *x, struct meros_err *err)
     if (rc == MEROS_OK) rc = make_model(x, &f, log_likelihood, err);
     if (rc != MEROS_OK) return rc;
     struct jsonw w;
-    jsonw_init(&w, &t->metrics);
+    jsonw_init(&w, &t->base.metrics);
     write_metrics(&w, x, t->model, &f);
-    buf_str(&t->features, "[]");
+    buf_str(&t->base.features, "[]");
     return MEROS_OK;
 }
 
@@ -252,7 +252,7 @@ enum meros_code clv_train_contract(struct clv_training *t, struct meros_err *err
     enum meros_code rc = MEROS_OK;
     if (t->params.cohorts != NULL) add_cohorts(x);
     else rc = add_customers(x, err);
-    if (rc == MEROS_OK) rc = clv_step(t, 0.7, "fitting", err);
+    if (rc == MEROS_OK) rc = training_step(&t->base, 0.7, "fitting", err);
     if (rc == MEROS_OK) rc = fit(x, err);
     free(x);
     return rc;

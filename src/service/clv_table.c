@@ -86,7 +86,7 @@ static enum meros_code add_attributes(struct reading *r, int64_t customer_no, st
     jsonw_end_object(&w);
     if (rc == MEROS_OK && kept.failed) rc = err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while reading attributes.");
     if (rc == MEROS_OK) rc = json_parse_stored(kept.data, kept.len, &named, err);
-    if (rc == MEROS_OK) rc = dataset_add(&r->attributes, &nobody, named, r->t->at, err);
+    if (rc == MEROS_OK) rc = dataset_add(&r->attributes, &nobody, named, r->t->base.at, err);
     json_free(named);
     json_free(all);
     buf_done(&kept);
@@ -175,7 +175,7 @@ static enum meros_code add(void *arg, int64_t customer_no, const struct purchase
 {
     struct reading *r = arg;
     struct clv_table *t = r->table;
-    if (t->n % ROWS_PER_STEP == 0 && !job_step(r->t->ctx, 0.3 * (double)t->n / (double)(r->expected + 1), "extracting"))
+    if (t->n % ROWS_PER_STEP == 0 && !job_step(r->t->base.ctx, 0.3 * (double)t->n / (double)(r->expected + 1), "extracting"))
         return err_set(err, MEROS_CANCELLED, "The work was stopped.");
     const struct purchase_history h = purchase_history_of(days, n, t->calibration);
     const bool holdout = t->end > t->calibration;
@@ -226,11 +226,11 @@ static enum meros_code read_all(struct reading *r, struct meros_err *err)
 {
     struct clv_training *t = r->t;
     const bool past = t->params.as_of != TIME_NONE;
-    enum meros_code rc = store_begin_snapshot(t->conn, err);
+    enum meros_code rc = store_begin_snapshot(t->base.conn, err);
     if (rc != MEROS_OK) return rc;
-    rc = store_customers_count(t->conn, &r->expected, err);
-    if (rc == MEROS_OK) rc = store_days_all(t->conn, r->table->end, past, t->params.n_covariates > 0, add, r, err);
-    store_rollback(t->conn); /* it was only read */
+    rc = store_customers_count(t->base.conn, &r->expected, err);
+    if (rc == MEROS_OK) rc = store_days_all(t->base.conn, r->table->end, past, t->params.n_covariates > 0, add, r, err);
+    store_rollback(t->base.conn); /* it was only read */
     return rc;
 }
 
@@ -238,11 +238,11 @@ enum meros_code clv_table_read(struct clv_training *t, struct meros_err *err)
 {
     struct reading r = {.t = t, .table = &t->table};
     struct clv_table *table = &t->table;
-    const size_t budget = t->ctx->svc->settings.training_memory_bytes;
+    const size_t budget = t->base.ctx->svc->settings.training_memory_bytes;
     table->budget = budget;
-    table->end = day_of_time(t->at);
+    table->end = day_of_time(t->base.at);
     table->calibration = table->end - t->params.holdout_days;
-    dataset_init(&r.attributes, t->at, t->ctx->svc->settings.activity_half_life_days, budget);
+    dataset_init(&r.attributes, t->base.at, t->base.ctx->svc->settings.activity_half_life_days, budget);
     enum meros_code rc = MEROS_OK;
     if (t->params.holdout_days > 0) {
         table->n_days = TRACKED_DAYS_MAX;
@@ -253,5 +253,5 @@ enum meros_code clv_table_read(struct clv_training *t, struct meros_err *err)
     if (rc == MEROS_OK && table->daily != NULL && table->n > 0) begin_with_first(table);
     if (rc == MEROS_OK && t->params.n_covariates > 0 && table->n > 0) rc = make_covariates(&r, err);
     dataset_done(&r.attributes);
-    return rc == MEROS_CANCELLED ? job_stopped(t->ctx, err) : rc;
+    return rc == MEROS_CANCELLED ? job_stopped(t->base.ctx, err) : rc;
 }

@@ -1,4 +1,4 @@
-/* "train.clv": extracting, fitting, evaluating, storing. */
+/* "train.clv": extracting, fitting, evaluating, what is stored. The course of the job: training.c. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,36 +6,13 @@
 #include "clv_active_priv.h"
 #include "clv_training_priv.h"
 #include "meros/base/clock.h"
-#include "meros/base/log.h"
 #include "meros/service/clv.h"
-#include "meros/service/serving.h"
 #include "meros/store/models.h"
 #include "meros/store/store.h"
 
-enum meros_code clv_step(struct clv_training *t, double fraction, const char *stage, struct meros_err *err)
+static struct ml_run run_of(const struct clv_training *t, struct training_part *part)
 {
-    return job_step(t->ctx, fraction, stage) ? MEROS_OK : job_stopped(t->ctx, err);
-}
-
-/* Maps a computation's own progress to the job's. */
-struct part {
-    struct clv_training *t;
-    double from, to;
-    const char *stage; /* literal */
-};
-
-static bool part_step(void *arg, double fraction, const char *stage)
-{
-    const struct part *p = arg;
-    (void)stage;
-    return job_step(p->t->ctx, p->from + (p->to - p->from) * fraction, p->stage);
-}
-
-static struct ml_run run_of(struct part *p)
-{
-    const struct clv_table *table = &p->t->table;
-    /* 0 would mean no limit. */
-    return (struct ml_run){p->t->pool, part_step, p, table->bytes < table->budget ? table->budget - table->bytes : 1};
+    return training_ml_run(part, t->table.bytes);
 }
 
 /* --- 1. what there is to learn from */
@@ -58,8 +35,8 @@ static enum meros_code nothing(const struct clv_training *t, struct meros_err *e
 static enum meros_code fit_one(struct clv_training *t, enum clv_kind kind, double from, double to, struct meros_err *err)
 {
     struct clv_outcome *out = &t->candidates[kind];
-    struct part part = {t, from, from + 0.7 * (to - from), "fitting"};
-    struct ml_run run = run_of(&part);
+    struct training_part part = {&t->base, from, from + 0.7 * (to - from), "fitting"};
+    struct ml_run run = run_of(t, &part);
     const struct clv_data data = clv_table_data(&t->table);
     const struct clv_fit_params params = {kind, t->params.unit, t->params.penalty,
                                           t->table.all_valued > 0 ? t->table.all_value / t->table.all_valued : NAN};
@@ -67,7 +44,7 @@ static enum meros_code fit_one(struct clv_training *t, enum clv_kind kind, doubl
     if (rc != MEROS_OK) return rc;
     out->tried = true;
     if (t->params.holdout_days == 0) return MEROS_OK;
-    part = (struct part){t, from + 0.7 * (to - from), to, "evaluating"};
+    part = (struct training_part){&t->base, from + 0.7 * (to - from), to, "evaluating"};
     const struct clv_holdout_data holdout = {data, t->params.holdout_days, t->table.orders, t->table.value, CLV_LEVEL};
     rc = clv_evaluate(&out->model, &holdout, &run, &out->holdout, err);
     out->has_holdout = rc == MEROS_OK;
@@ -102,8 +79,8 @@ static enum meros_code fit(struct clv_training *t, struct meros_err *err)
 
 static enum meros_code track(struct clv_training *t, struct meros_err *err)
 {
-    struct part part = {t, 0.85, 0.9, "evaluating"};
-    struct ml_run run = run_of(&part);
+    struct training_part part = {&t->base, 0.85, 0.9, "evaluating"};
+    struct ml_run run = run_of(t, &part);
     const struct clv_data data = clv_table_data(&t->table);
     if (t->table.daily == NULL) return MEROS_OK;
     t->n_tracking = clv_tracking_steps(t->table.n_days);
@@ -150,22 +127,13 @@ enum meros_code clv_train_purchases(struct clv_training *t, struct meros_err *er
     if (rc == MEROS_OK) rc = make_model(t, err);
     if (rc != MEROS_OK) return rc;
     struct jsonw w;
-    jsonw_init(&w, &t->metrics);
+    jsonw_init(&w, &t->base.metrics);
     clv_metrics_write(t, &w);
-    jsonw_init(&w, &t->features);
-    jsonw_begin_array(&w);
-    for (size_t j = 0; j < t->model->prep.n_columns; j++) {
-        struct buf name;
-        buf_init(&name, 4096);
-        prep_column_name(&t->model->prep, j, &name);
-        jsonw_str(&w, (struct str){name.data, name.len});
-        buf_done(&name);
-    }
-    jsonw_end_array(&w);
+    training_write_columns(&t->base, &t->model->prep);
     return MEROS_OK;
 }
 
-/* --- 4. storing */
+/* --- 4. whether it takes over */
 
 struct there { /* the active model of the name */
     bool any, converged;
@@ -187,131 +155,91 @@ static enum meros_code look(void *arg, const struct model_row *m, struct meros_e
 static enum meros_code worth_it(struct clv_training *t, bool *out, struct meros_err *err)
 {
     struct there there = {false, false};
-    enum meros_code rc = store_model_active(t->conn, STR("clv"), str_of(t->model->name), look, &there, err);
+    enum meros_code rc = store_model_active(t->base.conn, STR("clv"), str_of(t->model->name), look, &there, err);
     if (rc != MEROS_OK && rc != MEROS_NOT_FOUND) return rc;
     *out = trained_clv_converged(t->model) || !there.any || !there.converged;
     return MEROS_OK;
 }
 
-static enum meros_code insert(struct clv_training *t, struct meros_err *err)
+/* --- 5. what the course of a training asks of this kind */
+
+static struct clv_training *of(struct training *t)
 {
-    struct trained_clv *m = t->model;
-    struct jsonw w;
-    jsonw_init(&w, &t->params_json);
-    clv_params_write(&t->params, &w);
-    m->trained_at = clock_now();
-    snprintf(m->build, sizeof m->build, "meros %s, %s", MEROS_VERSION, __VERSION__);
-    if (t->metrics.failed || t->features.failed || t->params_json.failed)
-        return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while writing down the model.");
-    const struct model_row row = {
-        .name = str_of(m->name),
-        .algorithm = str_of(trained_clv_algorithm(m)),
-        .params = {t->params_json.data, t->params_json.len},
-        .features = {t->features.data, t->features.len},
-        .metrics = {t->metrics.data, t->metrics.len},
-        .as_of = m->as_of,
-        .evaluated_at = t->at,
-        .trained_at = m->trained_at,
-        .data_from = m->data_from,
-        .data_to = m->data_to,
-        .rows = (int64_t)m->rows,
-        .row_hash = {(const char *)m->row_hash, SHA256_BYTES},
-        .build = str_of(m->build),
-        .job_id = str_of(t->ctx->id),
-    };
-    return models_store(t->conn, &(struct model){MODEL_CLV, {.clv = m}}, &row, &t->stored, err);
+    return (struct clv_training *)t;
 }
 
-static void write_result(struct clv_training *t)
+static enum meros_code read(struct training *base, int64_t now, struct meros_err *err)
 {
-    struct jsonw *w = t->ctx->result;
-    jsonw_begin_object(w);
-    jsonw_key(w, "model");
-    models_write_ref(w, &t->stored, MODEL_CLV, t->model->name, trained_clv_algorithm(t->model));
-    jsonw_kbool(w, "active", t->active);
-    jsonw_kraw(w, "metrics", (struct str){t->metrics.data, t->metrics.len});
-    jsonw_end_object(w);
-}
-
-/* The one transaction that others see. */
-static enum meros_code write_all(struct clv_training *t, struct meros_err *err)
-{
-    enum meros_code rc = store_model_lock(t->conn, STR("clv"), str_of(t->model->name), err);
-    if (rc == MEROS_OK) rc = worth_it(t, &t->active, err);
-    if (rc == MEROS_OK) rc = insert(t, err);
-    if (rc == MEROS_OK && t->active)
-        rc = clv_make_active(t->ctx->svc, t->conn, t->stored.id, t->stored.no, t->stored.version, t->model, err);
-    if (rc != MEROS_OK) return rc;
-    write_result(t);
-    rc = clv_step(t, 0.99, "storing", err);
-    if (rc == MEROS_OK) rc = job_finish_in(t->ctx, t->conn, err);
+    struct clv_training *t = of(base);
+    enum meros_code rc = clv_params_read(base->ctx->params, now, &t->params, err);
+    base->as_of = t->params.as_of;
     return rc;
 }
 
-static enum meros_code store_it(struct clv_training *t, struct meros_err *err)
+static void write_params(const struct training *base, struct jsonw *w)
 {
-    struct snapshot *active = NULL;
-    enum meros_code rc = clv_step(t, 0.9, "storing", err);
-    if (rc == MEROS_OK) rc = store_begin(t->conn, err);
-    if (rc != MEROS_OK) return rc;
-    rc = write_all(t, err);
-    if (rc == MEROS_OK) rc = serving_publish_begin(t->ctx->svc, t->conn, &active, err);
-    if (rc == MEROS_OK) {
-        rc = store_commit(t->conn, err);
-        serving_publish_end(t->ctx->svc, active, rc == MEROS_OK);
-    }
-    if (rc != MEROS_OK) {
-        store_rollback(t->conn);
-        return rc;
-    }
-    log_info("model.trained", KV("model", t->stored.id), KV("clv", t->model->name), KV_I("version", t->stored.version),
-             KV("algorithm", trained_clv_algorithm(t->model)), KV_I("customers", t->model->rows),
-             KV("converged", trained_clv_converged(t->model) ? "true" : "false"), KV("active", t->active ? "true" : "false"));
-    return MEROS_OK;
+    clv_params_write(&((const struct clv_training *)base)->params, w);
 }
 
-/* --- the job */
-
-static void training_done(struct clv_training *t)
+static enum meros_code learn(struct training *base, struct meros_err *err)
 {
-    job_uses(t->ctx, NULL);
-    store_disconnect(t->conn);
-    ml_pool_free(t->pool);
+    struct clv_training *t = of(base);
+    enum meros_code rc = t->params.contract ? clv_train_contract(t, err) : clv_train_purchases(t, err);
+    if (rc == MEROS_OK) snprintf(t->model->build, sizeof t->model->build, "meros %s, %s", MEROS_VERSION, __VERSION__);
+    return rc;
+}
+
+static enum meros_code lock(struct training *base, struct meros_err *err)
+{
+    struct clv_training *t = of(base);
+    enum meros_code rc = store_model_lock(base->conn, STR("clv"), str_of(t->model->name), err);
+    return rc == MEROS_OK ? worth_it(t, &base->active, err) : rc;
+}
+
+static void row(struct training *base, struct model_row *row, struct model *out)
+{
+    struct trained_clv *m = of(base)->model;
+    m->trained_at = base->trained_at;
+    out->clv = m;
+    row->name = str_of(m->name);
+    row->algorithm = str_of(trained_clv_algorithm(m));
+    row->as_of = m->as_of;
+    row->data_from = m->data_from;
+    row->data_to = m->data_to;
+    row->rows = (int64_t)m->rows;
+    row->row_hash = (struct str){(const char *)m->row_hash, SHA256_BYTES};
+    row->build = str_of(m->build);
+}
+
+static enum meros_code activate(struct training *base, struct meros_err *err)
+{
+    return clv_make_active(base->ctx->svc, base->conn, base->stored.id, base->stored.no, base->stored.version, of(base)->model, err);
+}
+
+static void done(struct training *base)
+{
+    struct clv_training *t = of(base);
     clv_table_done(&t->table);
     prep_done(&t->prep);
     trained_clv_free(t->model);
     free(t->tracking);
-    buf_done(&t->metrics);
-    buf_done(&t->features);
-    buf_done(&t->params_json);
-    free(t);
 }
 
-static enum meros_code open_database(struct clv_training *t, struct meros_err *err)
-{
-    enum meros_code rc = store_connect(t->ctx->svc->store, &t->conn, err);
-    if (rc == MEROS_OK) job_uses(t->ctx, t->conn);
-    return rc == MEROS_OK ? store_set_timeout(t->conn, 0, err) : rc;
-}
+static const struct training_kind kind = {
+    .model = MODEL_CLV,
+    .size = sizeof(struct clv_training),
+    .read = read,
+    .write_params = write_params,
+    .learn = learn,
+    .lock = lock,
+    .row = row,
+    .activate = activate,
+    .done = done,
+};
 
 static enum meros_code run(struct job_ctx *ctx, struct meros_err *err)
 {
-    struct clv_training *t = calloc(1, sizeof *t);
-    if (t == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory.");
-    t->ctx = ctx;
-    buf_init(&t->metrics, 1 << 20);
-    buf_init(&t->features, 1 << 16);
-    buf_init(&t->params_json, 1 << 20);
-    enum meros_code rc = clv_params_read(ctx->params, clock_now(), &t->params, err);
-    t->at = t->params.as_of == TIME_NONE ? clock_now() : t->params.as_of;
-    if (rc == MEROS_OK) rc = ml_pool_new(&t->pool, ctx->svc->settings.training_threads, 0, err);
-    if (rc == MEROS_OK) rc = open_database(t, err);
-    if (rc == MEROS_OK) rc = clv_step(t, 0, "extracting", err);
-    if (rc == MEROS_OK) rc = t->params.contract ? clv_train_contract(t, err) : clv_train_purchases(t, err);
-    if (rc == MEROS_OK) rc = store_it(t, err);
-    if (rc == MEROS_CANCELLED) rc = job_stopped(ctx, err);
-    training_done(t);
-    return rc;
+    return training_run(&kind, ctx, err);
 }
 
 static enum meros_code check(struct service *svc, const struct json *params, struct meros_err *err)

@@ -3,12 +3,9 @@
 #ifndef MEROS_CLV_TRAINING_PRIV_H
 #define MEROS_CLV_TRAINING_PRIV_H
 
-#include "meros/base/buf.h"
-#include "meros/codec/json.h"
 #include "meros/ml/clv_eval.h"
 #include "meros/model/clv_model.h"
-#include "meros/service/jobs.h"
-#include "models_priv.h"
+#include "training_priv.h"
 
 enum { COHORTS_MAX = 100, PERIODS_MAX = 600, HOLDOUT_MAX_DAYS = 3653 };
 
@@ -56,11 +53,8 @@ struct clv_outcome { /* of one candidate */
 
 /* One training. */
 struct clv_training {
-    struct job_ctx *ctx;
+    struct training base;
     struct clv_params params;
-    struct store_conn *conn;
-    struct ml_pool *pool;
-    int64_t at;               /* the moment that observation ends with: as_of, or now */
     struct clv_table table;
     struct prep prep;         /* covariates */
     struct clv_outcome candidates[CLV_KINDS];
@@ -69,13 +63,9 @@ struct clv_training {
     struct clv_tracking_step *tracking;
     size_t n_tracking;
     struct trained_clv *model;
-    struct buf metrics, features, params_json;
-    struct stored_model stored;
-    bool active;              /* it was made the active one */
 };
 
-enum meros_code clv_step(struct clv_training *t, double fraction, const char *stage, struct meros_err *err) MEROS_MUSTCHECK;
-/* Reads, fits and judges, up to t->model and t->metrics. */
+/* Reads, fits and judges, up to t->model and the JSON of metrics and features. */
 enum meros_code clv_train_purchases(struct clv_training *t, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code clv_train_contract(struct clv_training *t, struct meros_err *err) MEROS_MUSTCHECK;
 

@@ -2,7 +2,7 @@
 #include "meros/service/clv.h"
 #include "meros/service/jobs.h"
 #include "meros/service/scoring.h"
-#include "meros/service/training.h"
+#include "meros/service/segment_training.h"
 
 const struct job_kind *const job_kinds[] = {
     &training_segments_kind,

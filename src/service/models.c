@@ -115,13 +115,13 @@ enum meros_code models_store(struct store_conn *c, const struct model *m, const 
     return rc;
 }
 
-void models_write_ref(struct jsonw *w, const struct stored_model *m, enum model_kind kind, const char *name, const char *algorithm)
+void models_write_ref(struct jsonw *w, const struct stored_model *m, enum model_kind kind, struct str name, struct str algorithm)
 {
     jsonw_begin_object(w);
     jsonw_kcstr(w, "id", m->id);
     jsonw_kcstr(w, "kind", model_kind_words[kind]);
-    jsonw_kcstr(w, "name", name);
+    jsonw_kstr(w, "name", name);
     jsonw_kint(w, "version", m->version);
-    jsonw_kcstr(w, "algorithm", algorithm);
+    jsonw_kstr(w, "algorithm", algorithm);
     jsonw_end_object(w);
 }

@@ -16,6 +16,6 @@ struct stored_model {
 enum meros_code models_store(struct store_conn *c, const struct model *m, const struct model_row *row, struct stored_model *out,
                              struct meros_err *err) MEROS_MUSTCHECK;
 /* {"id", "kind", "name", "version", "algorithm"}, as results of jobs show a model. */
-void models_write_ref(struct jsonw *w, const struct stored_model *m, enum model_kind kind, const char *name, const char *algorithm);
+void models_write_ref(struct jsonw *w, const struct stored_model *m, enum model_kind kind, struct str name, struct str algorithm);
 
 #endif

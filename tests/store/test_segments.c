@@ -14,7 +14,7 @@
 #include "meros/service/models.h"
 #include "meros/service/segments.h"
 #include "meros/service/serving.h"
-#include "meros/service/training.h"
+#include "meros/service/segment_training.h"
 #include "meros/store/stats.h"
 #include "pg.h"
 #include "store_priv.h"

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "meros/service/training.h"
+#include "meros/service/segment_training.h"
 
 /* Every word of the contract is known here; those that this version cannot do are refused with what it can do. */
 static const char *const method_words[] = {"kmeans", "rfm", "value", "hierarchical", "dbscan", "hdbscan", NULL};

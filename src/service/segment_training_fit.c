@@ -1,5 +1,5 @@
 /* "train.segments": preparing and clustering, by each of the methods (k-means, RFM, tiers of value), and how good it is. */
-#include "training_priv.h"
+#include "segment_training_priv.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -12,10 +12,10 @@ enum { TIERS_AUTO_MIN = 3, TIERS_AUTO_MAX = 5 }; /* as many as somebody can trea
 
 /* --- 2. preparing */
 
-static enum meros_code prepare(struct training *t, const struct str *features, size_t n_features, struct prep *prep,
+static enum meros_code prepare(struct segment_training *t, const struct str *features, size_t n_features, struct prep *prep,
                                struct meros_err *err)
 {
-    enum meros_code rc = training_step(t, 0.36, "preparing", err);
+    enum meros_code rc = training_step(&t->base, 0.36, "preparing", err);
     const struct prep_params params = {t->params.scaling, features, n_features};
     if (rc == MEROS_OK) rc = prep_fit(&t->data, &params, prep, err);
     if (rc != MEROS_OK) return rc;
@@ -24,7 +24,7 @@ static enum meros_code prepare(struct training *t, const struct str *features, s
     return prep_matrix(prep, &t->data, t->x, err);
 }
 
-static void hash_rows(const struct training *t, unsigned char out[SHA256_BYTES])
+static void hash_rows(const struct segment_training *t, unsigned char out[SHA256_BYTES])
 {
     unsigned char parts[2 * SHA256_BYTES];
     crypto_sha256(t->data.customer_no, t->data.n * sizeof *t->data.customer_no, parts);
@@ -34,30 +34,13 @@ static void hash_rows(const struct training *t, unsigned char out[SHA256_BYTES])
 
 /* --- 3. clustering */
 
-/* Maps the clustering's own progress to the job's. */
-struct clustering {
-    struct training *t;
-    double from, to;
-};
-
-static bool clustering_step(void *arg, double fraction, const char *stage)
+static struct ml_run ml_run_of(const struct segment_training *t, struct training_part *part)
 {
-    const struct clustering *c = arg;
-    (void)stage;
-    return job_step(c->t->ctx, c->from + (c->to - c->from) * fraction, "clustering");
-}
-
-static struct ml_run ml_run_of(struct clustering *c)
-{
-    const struct training *t = c->t;
-    const size_t budget = t->ctx->svc->settings.training_memory_bytes;
-    const size_t used = t->data.bytes + t->data.n * t->model->prep.n_columns * sizeof *t->x;
-    /* 0 would mean no limit. */
-    return (struct ml_run){t->pool, clustering_step, c, used < budget ? budget - used : 1};
+    return training_ml_run(part, t->data.bytes + t->data.n * t->model->prep.n_columns * sizeof *t->x);
 }
 
 /* Clusters that nobody is in (fewer distinct customers than k) are no segments. */
-static enum meros_code keep_centres(struct training *t, const struct kmeans_result *fit, struct meros_err *err)
+static enum meros_code keep_centres(struct segment_training *t, const struct kmeans_result *fit, struct meros_err *err)
 {
     const size_t d = t->model->prep.n_columns;
     struct segment_model *m = t->model;
@@ -79,7 +62,7 @@ static enum meros_code keep_centres(struct training *t, const struct kmeans_resu
     return MEROS_OK;
 }
 
-static enum meros_code one_segment(struct training *t, struct meros_err *err)
+static enum meros_code one_segment(struct segment_training *t, struct meros_err *err)
 {
     t->model->n_segments = 1;
     t->model->centres = calloc(t->model->prep.n_columns + 1, sizeof *t->model->centres);
@@ -87,7 +70,7 @@ static enum meros_code one_segment(struct training *t, struct meros_err *err)
     return t->model->centres == NULL ? err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory.") : MEROS_OK;
 }
 
-static enum meros_code choose_k(struct training *t, struct ml_matrix x, const struct kmeans_params *params,
+static enum meros_code choose_k(struct segment_training *t, struct ml_matrix x, const struct kmeans_params *params,
                                 const struct ml_run *run, struct meros_err *err)
 {
     struct kmeans_choice choice;
@@ -102,7 +85,7 @@ static enum meros_code choose_k(struct training *t, struct ml_matrix x, const st
 }
 
 /* Nobody differs from anybody in any feature that is looked at. */
-static bool all_alike(const struct training *t)
+static bool all_alike(const struct segment_training *t)
 {
     const size_t d = t->model->prep.n_columns;
     for (size_t i = 1; i < t->data.n; i++)
@@ -110,10 +93,10 @@ static bool all_alike(const struct training *t)
     return true;
 }
 
-static enum meros_code fit_kmeans(struct training *t, struct meros_err *err)
+static enum meros_code fit_kmeans(struct segment_training *t, struct meros_err *err)
 {
     enum meros_code rc = prepare(t, t->params.features, t->params.n_features, &t->model->prep, err);
-    if (rc == MEROS_OK) rc = training_step(t, 0.4, "clustering", err);
+    if (rc == MEROS_OK) rc = training_step(&t->base, 0.4, "clustering", err);
     if (rc != MEROS_OK) return rc;
     const size_t n = t->data.n, d = t->model->prep.n_columns;
     if (t->params.k > 0 && (size_t)t->params.k > n)
@@ -127,8 +110,8 @@ static enum meros_code fit_kmeans(struct training *t, struct meros_err *err)
 
     struct kmeans_params params = KMEANS_PARAMS_DEFAULT;
     params.seed = (uint64_t)t->params.seed;
-    struct clustering c = {t, 0.4, 0.75};
-    struct ml_run run = ml_run_of(&c);
+    struct training_part part = {&t->base, 0.4, 0.75, "clustering"};
+    struct ml_run run = ml_run_of(t, &part);
     const struct ml_matrix x = {t->x, n, d};
     if (t->params.k == 0) {
         rc = choose_k(t, x, &params, &run, err);
@@ -145,7 +128,7 @@ static enum meros_code fit_kmeans(struct training *t, struct meros_err *err)
 }
 
 /* RFM needs no clustering; its quality indices are taken over the three measures of those who have bought. */
-static enum meros_code fit_rfm(struct training *t, struct prep *axes, struct meros_err *err)
+static enum meros_code fit_rfm(struct segment_training *t, struct prep *axes, struct meros_err *err)
 {
     static const struct str features[] = {{"recency_days", 12}, {"frequency", 9}, {"monetary", 8}};
     enum meros_code rc = rfm_fit(&t->data, &t->model->cuts, err);
@@ -164,7 +147,7 @@ static enum meros_code fit_rfm(struct training *t, struct prep *axes, struct mer
  * customers who hardly differ, as one between equal numbers of customers would. */
 
 /* The bound between two neighbouring tiers lies in the middle of their centres. */
-static enum meros_code keep_tiers(struct training *t, const struct kmeans_result *fit, struct meros_err *err)
+static enum meros_code keep_tiers(struct segment_training *t, const struct kmeans_result *fit, struct meros_err *err)
 {
     double centres[SEGMENTS_MAX];
     int k = 0;
@@ -193,7 +176,7 @@ static enum meros_code keep_tiers(struct training *t, const struct kmeans_result
     return MEROS_OK;
 }
 
-static enum meros_code one_tier(struct training *t, struct meros_err *err)
+static enum meros_code one_tier(struct segment_training *t, struct meros_err *err)
 {
     size_t size = 1;
     double centre = 0;
@@ -202,7 +185,7 @@ static enum meros_code one_tier(struct training *t, struct meros_err *err)
 }
 
 /* By the silhouette alone: along one line the other indices only ask for more and more tiers. */
-static enum meros_code choose_tiers(struct training *t, struct ml_matrix x, struct kmeans_params *params, const struct ml_run *run,
+static enum meros_code choose_tiers(struct segment_training *t, struct ml_matrix x, struct kmeans_params *params, const struct ml_run *run,
                                     struct meros_err *err)
 {
     struct kmeans_choice choice;
@@ -221,17 +204,17 @@ static enum meros_code choose_tiers(struct training *t, struct ml_matrix x, stru
     return MEROS_OK;
 }
 
-static enum meros_code find_tiers(struct training *t, struct ml_matrix x, struct meros_err *err)
+static enum meros_code find_tiers(struct segment_training *t, struct ml_matrix x, struct meros_err *err)
 {
     struct kmeans_params params = KMEANS_PARAMS_DEFAULT;
     params.seed = (uint64_t)t->params.seed;
     params.k = t->params.k;
-    struct clustering choosing = {t, 0.4, 0.7}, c = {t, 0.7, 0.75};
-    struct ml_run run = ml_run_of(&choosing);
+    struct training_part choosing = {&t->base, 0.4, 0.7, "clustering"}, part = {&t->base, 0.7, 0.75, "clustering"};
+    struct ml_run run = ml_run_of(t, &choosing);
     struct kmeans_result fit;
     enum meros_code rc = t->params.k == 0 ? choose_tiers(t, x, &params, &run, err) : MEROS_OK;
     if (rc != MEROS_OK) return rc;
-    run = ml_run_of(&c);
+    run = ml_run_of(t, &part);
     rc = kmeans_fit(x, &params, &run, &fit, err);
     if (rc != MEROS_OK) return rc;
     rc = keep_tiers(t, &fit, err);
@@ -240,10 +223,10 @@ static enum meros_code find_tiers(struct training *t, struct ml_matrix x, struct
 }
 
 /* x: (n) logarithms; of those who have bought nothing, nought: they are measured by nobody. */
-static enum meros_code fit_value(struct training *t, struct meros_err *err)
+static enum meros_code fit_value(struct segment_training *t, struct meros_err *err)
 {
-    const struct scoring_progress progress = {job_step, t->ctx, 0.36, 0.4, "preparing"};
-    enum meros_code rc = scoring_worths(t->ctx->svc, &t->data, t->params.as_of, &progress, &t->worths, err);
+    const struct scoring_progress progress = {job_step, t->base.ctx, 0.36, 0.4, "preparing"};
+    enum meros_code rc = scoring_worths(t->base.ctx->svc, &t->data, t->params.as_of, &progress, &t->worths, err);
     if (rc != MEROS_OK) return rc;
     float *bought = ml_alloc(t->data.n + 1, sizeof *bought);
     t->x = ml_alloc(t->data.n + 1, sizeof *t->x);
@@ -274,13 +257,13 @@ static enum meros_code fit_value(struct training *t, struct meros_err *err)
     return rc;
 }
 
-static enum meros_code measure(struct training *t, size_t columns, struct meros_err *err)
+static enum meros_code measure(struct segment_training *t, size_t columns, struct meros_err *err)
 {
     if (columns == 0) return MEROS_OK;
     /* Those who have bought nothing are set apart, not clustered. */
     const int nobody = t->params.method == SEGMENT_RFM ? RFM_NO_PURCHASES : t->params.method == SEGMENT_VALUE ? t->model->n_segments - 1 : -1;
-    struct clustering c = {t, 0.75, 0.8};
-    struct ml_run run = ml_run_of(&c);
+    struct training_part part = {&t->base, 0.75, 0.8, "clustering"};
+    struct ml_run run = ml_run_of(t, &part);
     const struct cluster_metrics_params params = {.seed = (uint64_t)t->params.seed};
     int32_t *labels = malloc((t->data.n + 1) * sizeof *labels);
     if (labels == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while measuring the clustering.");
@@ -293,7 +276,7 @@ static enum meros_code measure(struct training *t, size_t columns, struct meros_
     return rc;
 }
 
-static void set_origin(struct training *t)
+static void set_origin(struct segment_training *t)
 {
     struct segment_model *m = t->model;
     (void)str_copy(m->name, sizeof m->name, t->params.name);
@@ -307,7 +290,7 @@ static void set_origin(struct training *t)
     m->data_to = t->data.last_at;
 }
 
-enum meros_code training_fit(struct training *t, struct meros_err *err)
+enum meros_code segment_training_fit(struct segment_training *t, struct meros_err *err)
 {
     struct prep axes = {0};
     const enum segment_method method = t->params.method;

@@ -8,8 +8,8 @@
  * others into a group of their own. value makes tiers of what the active model of lifetime value says that customers will be
  * worth; its ids are tier_1 (the best), tier_2, … and mean the same after every retraining. With fewer than 3 customers, or where no feature differs between any two, k "auto" makes
  * one segment of all; a k that was asked for is refused. Nobody at all is an error. */
-#ifndef MEROS_SERVICE_TRAINING_H
-#define MEROS_SERVICE_TRAINING_H
+#ifndef MEROS_SERVICE_SEGMENT_TRAINING_H
+#define MEROS_SERVICE_SEGMENT_TRAINING_H
 
 #include "meros/codec/json.h"
 #include "meros/feature/prep.h"
