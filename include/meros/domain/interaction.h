@@ -6,9 +6,9 @@
  *   an event with a product    the weight of its type; a type that is not listed: `other`
  *   review_submitted           its weight times (stars - 3) / 2, stars from 1 to 5: a bad review counts against; without stars 0
  *   a line of an order         `purchase`, whatever the quantity (order_completed and its kin are not counted besides)
- *   a line that is a return    `returned`, usually below 0
+ *   a line that is a return    `returned`, usually below 0 (without a quantity: money went back)
  *
- * recommendation_shown weighs nothing: it is what we did, not what the customer did. */
+ * recommendation_shown is passed over whatever its weight: it is what we did, not what the customer did. */
 #ifndef MEROS_DOMAIN_INTERACTION_H
 #define MEROS_DOMAIN_INTERACTION_H
 
@@ -30,6 +30,9 @@ struct interaction_weights {
 /* product_viewed 1, product_added 3, product_removed -1, checkout_started 0, recommendation_clicked 1.5, recommendation_shown 0,
  * review_submitted 3, order_completed and the other events of orders 0 (their lines count), purchase 5, returned -5, other 1; no decay. */
 extern const struct interaction_weights interaction_weights_default;
+/* Sets the weight of a type, in its place. False: no name (1 .. INTERACTION_TYPE_MAX bytes without NUL), or INTERACTION_TYPES_MAX are there. */
+bool interaction_weights_put(struct interaction_weights *w, struct str type, double weight);
+bool interaction_weights_equal(const struct interaction_weights *a, const struct interaction_weights *b);
 
 /* One pair. */
 struct interaction_row {

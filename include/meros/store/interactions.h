@@ -24,13 +24,14 @@ struct customer_shelf {
 enum meros_code store_shelves(struct store_conn *c, const struct str *names, size_t n, const struct interaction_weights *w, int64_t at,
                               struct arena *arena, struct customer_shelf *out, struct meros_err *err) MEROS_MUSTCHECK;
 
-/* All pairs, in the order of customer_no, then last_at; only what was known at as_of (TIME_NONE: now); weights as of that
+/* All pairs, in the order of customer_no, then last_at, then product_no; only what was known at as_of (TIME_NONE: now); weights as of that
  * moment. Customers who refused profiling are left out. Inside the caller's transaction; constant memory. */
 typedef enum meros_code (*interaction_fn)(void *arg, const struct interaction_row *row, struct meros_err *err);
 enum meros_code store_interactions_all(struct store_conn *c, const struct interaction_weights *w, int64_t as_of, interaction_fn fn,
                                        void *arg, struct meros_err *err) MEROS_MUSTCHECK;
 
-/* Lines of positive quantity by order: one call a line, orders one after another. */
+/* What was bought together: one call a product of an order (its lines of positive quantity), orders one after another, their products
+ * ascending. Customers who refused profiling are left out here too. */
 typedef enum meros_code (*basket_fn)(void *arg, int64_t order_no, int64_t customer_no, int64_t product_no, int64_t ordered_at,
                                      struct meros_err *err);
 enum meros_code store_baskets_all(struct store_conn *c, int64_t as_of, basket_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
