@@ -201,3 +201,10 @@ struct str import_thing(const struct importing *x, struct str key)
     if (x->orders.irregular) key.n -= LINE_BYTES + 1;
     return key.p[key.n - 1] != 1 ? key : STR_NONE;
 }
+
+size_t import_owner(const struct importing *x, struct str thing)
+{
+    if (x->options->dataset != DATASET_ORDERS || x->orders.irregular || !str_present(thing)) return 0;
+    const char *end = memchr(thing.p, 1, thing.n);
+    return end != NULL ? (size_t)(end - thing.p) + 1 : 0;
+}

@@ -34,6 +34,7 @@ struct merging {
     size_t n;
     struct arena memory;      /* their strings */
     struct buf thing;         /* what the last row taken is about */
+    size_t owner;             /* how much of it says whose that is */
     size_t slice_rows;        /* how many the next slice shall have */
     int64_t merged;           /* rows of slices that are committed */
     int64_t stopping_ns;      /* since when the service is stopping; 0: it is not */
@@ -50,10 +51,14 @@ static enum meros_code no_memory(struct meros_err *err)
     return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for a batch of rows.");
 }
 
-/* Rows that say something of one thing stay in one slice. */
-static bool belongs(const struct merging *m, struct str thing)
+/* Rows that say something of one thing stay in one slice; and those of one customer, if that does not make it much longer:
+ * for a customer who was met in an earlier slice the database must look at what it holds. */
+static bool belongs(const struct merging *m, const struct slice *s, struct str thing)
 {
-    return str_present(thing) && str_eq(thing, (struct str){m->thing.data, m->thing.len});
+    if (!str_present(thing)) return false;
+    if (str_eq(thing, (struct str){m->thing.data, m->thing.len})) return true;
+    return m->owner > 0 && import_owner(m->x, thing) == m->owner && memcmp(thing.p, m->thing.data, m->owner) == 0 &&
+           s->rows < m->slice_rows + m->slice_rows / 4 && s->bytes < SLICE_BYTES + SLICE_BYTES / 4;
 }
 
 /* Takes the rows of a batch. *more: the slice goes on behind them. */
@@ -68,12 +73,13 @@ static enum meros_code take_batch(struct merging *m, struct slice *s, bool *more
         s->last = !spool_head(&m->x->spool, &key, &row);
         if (s->last) break;
         thing = import_thing(m->x, key);
-        if ((s->rows >= m->slice_rows || s->bytes >= SLICE_BYTES) && !belongs(m, thing)) break;
+        if ((s->rows >= m->slice_rows || s->bytes >= SLICE_BYTES) && !belongs(m, s, thing)) break;
         *more = m->n == BATCH_ROWS || m->memory.used >= BATCH_BYTES;
         if (*more) break;
         buf_clear(&m->thing);
         if (str_present(thing)) buf_append(&m->thing, thing.p, thing.n);
         if (m->thing.failed) return no_memory(err);
+        m->owner = import_owner(m->x, thing);
         if ((rc = import_take(shape, row, &m->memory, m->rows + m->n * shape->size, err)) != MEROS_OK) break;
         s->rows++;
         s->bytes += row.n;

@@ -148,6 +148,8 @@ static const struct sql MAKE_GATHERED = {"changed_make_gathered",
     "create temp table if not exists import_changed (customer_no bigint) on commit delete rows", SQL_NOTHING};
 static const struct sql NOTE_GATHERED = {"changed_note_gathered",
     "insert into changed_customers (bulk, customers, customer_nos) " SLICED("(select distinct customer_no from import_changed) d"), SQL_NOTHING};
+static const struct sql NOTE_BULK = {"changed_note_bulk",
+    "insert into changed_customers (bulk, customers, customer_nos) " SLICED("(select distinct no as customer_no from unnest($2::bigint[]) as u (no)) d"), SQL_NOTHING};
 
 enum meros_code changed_gather_prepare(struct store_conn *c, struct meros_err *err)
 {
@@ -157,4 +159,9 @@ enum meros_code changed_gather_prepare(struct store_conn *c, struct meros_err *e
 enum meros_code changed_note_gathered(struct store_conn *c, struct meros_err *err)
 {
     return sql_exec(c, &NOTE_GATHERED, NULL, err, P_INT(CHANGED_ROW_MAX));
+}
+
+enum meros_code changed_note_bulk(struct store_conn *c, const int64_t *customer_nos, size_t n, struct meros_err *err)
+{
+    return sql_exec(c, &NOTE_BULK, NULL, err, P_INT(CHANGED_ROW_MAX), P_INTS(customer_nos, n));
 }

@@ -14,8 +14,9 @@
  * commit. Holds the changes lock. */
 enum meros_code changes_announce(struct store_conn *c, const struct rows *noted, struct meros_err *err) MEROS_MUSTCHECK;
 
-/* Whoever an import touched: the table import_changed (customer_no), of the transaction; any number of rows a customer. */
+/* Whoever an import touched, as an array in any order, or (changed_note_gathered) the table import_changed (customer_no), of the transaction; any number of rows a customer. */
 enum meros_code changed_gather_prepare(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code changed_note_bulk(struct store_conn *c, const int64_t *customer_nos, size_t n, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code changed_note_gathered(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
 
 #endif

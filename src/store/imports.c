@@ -76,6 +76,7 @@ void import_free(struct store_import *i)
     idmap_done(&i->customers);
     idmap_done(&i->products);
     arena_done(&i->batch);
+    free(i->touched);
     free(i);
 }
 
@@ -118,6 +119,8 @@ enum meros_code import_begin(struct store_import *i, struct meros_err *err)
     i->gone = gone;
     i->counts = (struct import_counts){0};
     i->batches = i->staged = i->gaps = i->told = 0;
+    i->noted = false;
+    i->n_touched = 0;
     return prepare(i, err);
 }
 
@@ -125,7 +128,8 @@ enum meros_code import_commit(struct store_import *i, struct import_counts *out,
 {
     struct rows r;
     if (i->dataset == DATASET_ORDERS) TRY(import_orders_finish(i, err));
-    if (i->dataset != DATASET_PRODUCTS) TRY(changed_note_gathered(i->c, err));
+    if (i->n_touched > 0) TRY(changed_note_bulk(i->c, i->touched, i->n_touched, err));
+    if (i->dataset != DATASET_PRODUCTS && (i->dataset != DATASET_ORDERS || i->noted)) TRY(changed_note_gathered(i->c, err));
     TRY(sql_exec0(i->c, &WAITING, &r, err));
     i->waited_for = rows_bool(&r, 0, 0);
     rows_done(&r);
@@ -140,6 +144,19 @@ void import_rollback(struct store_import *i)
     store_rollback(i->c);
     idmap_clear(&i->customers); /* they may hold numbers that are nobody's now */
     idmap_clear(&i->products);
+}
+
+enum meros_code import_touched(struct store_import *i, int64_t customer_no, struct meros_err *err)
+{
+    if (i->n_touched == i->cap_touched) {
+        const size_t cap = i->cap_touched == 0 ? 1024 : 2 * i->cap_touched;
+        int64_t *more = realloc(i->touched, cap * sizeof *more);
+        if (more == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for the customers of an import.");
+        i->touched = more;
+        i->cap_touched = cap;
+    }
+    i->touched[i->n_touched++] = customer_no;
+    return MEROS_OK;
 }
 
 /* --- numbers of ids */

@@ -341,8 +341,12 @@ enum meros_code import_orders_finish(struct store_import *i, struct meros_err *e
         i->counts.updated += updated;
         i->counts.duplicates += rows_int(&r, 0, 2);
         rows_done(&r);
-        if (inserted + updated > 0) TRY(merge_lines(i->c, err));
+        if (inserted + updated > 0) {
+            TRY(merge_lines(i->c, err));
+            i->noted = true;
+        }
     }
+    if (!i->noted) return MEROS_OK; /* not even looked at: a transaction that used no temporary table has none to empty */
     TRY(bulk_changes_apply(i->c, err));
     return sql_exec0(i->c, &GATHER, NULL, err);
 }

@@ -2,7 +2,6 @@
 #include "imports_orders_priv.h"
 
 #include <stdlib.h>
-#include "order_changes_priv.h"
 
 static const struct sql COPY_ORDERS = {"orders_copy",
     "copy orders (customer_no, order_no, order_id, ordered_at, purchase, lines, units, revenue, gross_revenue, "
@@ -10,10 +9,6 @@ static const struct sql COPY_ORDERS = {"orders_copy",
 static const struct sql COPY_LINES = {"orders_copy_lines",
     "copy order_lines (customer_no, order_no, line_key, product_no, ordered_at, quantity, unit_price, amount, line_id) "
     "from stdin (format binary)", SQL_NOTHING};
-static const struct sql COPY_CHANGES = {"orders_copy_changes",
-    "copy order_changes (" ORDER_CHANGES_COLUMNS ") from stdin (format binary)", SQL_NOTHING};
-static const struct sql COPY_PAIRS = {"orders_copy_pairs",
-    "copy pair_changes (" PAIR_CHANGES_COLUMNS ") from stdin (format binary)", SQL_NOTHING};
 static const struct sql COPY_STAGE = {"orders_copy_stage",
     "copy order_stage (seq, order_id, order_no, fresh, holder_no, customer_no, line_key, line_id, product_no, ordered_at, "
     "quantity, unit_price, amount, rejected) from stdin (format binary)", SQL_NOTHING};
@@ -25,18 +20,17 @@ static __int128 millionths(struct decimal d)
     return (__int128)d.unscaled * up[d.scale];
 }
 
-struct sums {
-    int64_t ordered_at, lines;
-    __int128 units, gross, returned;
-    bool purchase;
-};
-
-/* False when a sum does not fit into what COPY sends: the database then adds up. */
-static bool sum_group(const struct order_batch *b, const struct order_group *g, struct sums *s)
+bool order_sums_fit(const struct order_sums *s)
 {
     const __int128 fits = INT64_MAX;
+    return s->units < fits && s->gross < fits && s->returned < fits;
+}
+
+/* False when a sum does not fit into what COPY sends: the database then adds up. */
+static bool sum_group(const struct order_batch *b, const struct order_group *g, struct order_sums *s)
+{
     bool quantities = false;
-    *s = (struct sums){.ordered_at = INT64_MAX};
+    *s = (struct order_sums){.ordered_at = INT64_MAX};
     for (size_t k = g->first; k != SIZE_MAX; k = b->lines[k].next) {
         const struct order_row *r = b->lines[k].row;
         if (r->ordered_at < s->ordered_at) s->ordered_at = r->ordered_at;
@@ -49,17 +43,13 @@ static bool sum_group(const struct order_batch *b, const struct order_group *g, 
         else s->returned -= millionths(r->amount);
     }
     s->purchase = quantities ? s->lines > 0 : s->gross > s->returned || s->returned == 0;
-    return s->units < fits && s->gross < fits && s->returned < fits;
+    return order_sums_fit(s);
 }
 
-struct sorted { /* a straight order in the order of the primary key */
-    int64_t customer_no, order_no;
-    const struct order_group *g;
-};
-
+/* In the order of the primary key. */
 static int by_key(const void *a, const void *b)
 {
-    const struct sorted *x = a, *y = b;
+    const struct straight_order *x = a, *y = b;
     if (x->customer_no != y->customer_no) return x->customer_no < y->customer_no ? -1 : 1;
     return (x->order_no > y->order_no) - (x->order_no < y->order_no);
 }
@@ -70,11 +60,20 @@ static void put_decimal(struct copy_in *k, struct decimal d)
     else copy_in_null(k);
 }
 
-static void put_millionths(struct copy_in *k, __int128 v)
+void copy_in_millionths(struct copy_in *k, __int128 v)
 {
+    int64_t left = (int64_t)v;
     int scale = 6;
-    for (; scale > 0 && v % 10 == 0; scale--) v /= 10;
-    copy_in_numeric(k, (int64_t)v, scale);
+    for (; scale > 0 && left % 10 == 0; scale--) left /= 10;
+    copy_in_numeric(k, left, scale);
+}
+
+void copy_in_sums(struct copy_in *k, const struct order_sums *s)
+{
+    copy_in_millionths(k, s->units);
+    copy_in_millionths(k, s->gross - s->returned);
+    copy_in_millionths(k, s->gross);
+    copy_in_millionths(k, s->returned);
 }
 
 static void put_number(struct copy_in *k, int64_t no)
@@ -83,7 +82,7 @@ static void put_number(struct copy_in *k, int64_t no)
     else copy_in_null(k);
 }
 
-static enum meros_code copy_lines(struct order_batch *b, const struct sorted *order, size_t n, struct meros_err *err)
+static enum meros_code copy_lines(struct order_batch *b, const struct straight_order *order, size_t n, struct meros_err *err)
 {
     struct copy_in k;
     int64_t written;
@@ -91,7 +90,7 @@ static enum meros_code copy_lines(struct order_batch *b, const struct sorted *or
     TRY(copy_in_begin(&k, b->i->c, &COPY_LINES, err));
     for (size_t j = 0; j < n; j++) {
         int64_t position = 0;
-        for (size_t at = order[j].g->first; at != SIZE_MAX; at = b->lines[at].next) {
+        for (size_t at = order[j].group->first; at != SIZE_MAX; at = b->lines[at].next) {
             const struct batch_line *l = &b->lines[at];
             position++;
             if ((rc = copy_in_row(&k, 9, err)) != MEROS_OK) {
@@ -114,10 +113,9 @@ static enum meros_code copy_lines(struct order_batch *b, const struct sorted *or
     return MEROS_OK;
 }
 
-static enum meros_code copy_orders(struct order_batch *b, const struct sorted *order, size_t n, struct meros_err *err)
+static enum meros_code copy_orders(struct order_batch *b, const struct straight_order *order, size_t n, struct meros_err *err)
 {
     struct copy_in k;
-    struct sums s;
     int64_t written;
     enum meros_code rc;
     TRY(copy_in_begin(&k, b->i->c, &COPY_ORDERS, err));
@@ -126,90 +124,36 @@ static enum meros_code copy_orders(struct order_batch *b, const struct sorted *o
             copy_in_abort(&k);
             return rc;
         }
-        (void)sum_group(b, order[j].g, &s);
+        const struct order_sums *s = &order[j].sums;
         copy_in_int8(&k, order[j].customer_no);
         copy_in_int8(&k, order[j].order_no);
-        copy_in_text(&k, order[j].g->order_id);
-        copy_in_time(&k, s.ordered_at);
-        copy_in_bool(&k, s.purchase);
-        copy_in_int8(&k, s.lines);
-        put_millionths(&k, s.units);
-        put_millionths(&k, s.gross - s.returned);
-        put_millionths(&k, s.gross);
-        put_millionths(&k, s.returned);
+        copy_in_text(&k, order[j].group->order_id);
+        copy_in_time(&k, s->ordered_at);
+        copy_in_bool(&k, s->purchase);
+        copy_in_int8(&k, s->lines);
+        copy_in_sums(&k, s);
     }
     TRY(copy_in_end(&k, &written, err));
     return MEROS_OK;
 }
 
-/* What new orders add to the statistics of their customers. */
-static enum meros_code copy_changes(struct order_batch *b, const struct sorted *order, size_t n, struct meros_err *err)
-{
-    struct copy_in k;
-    struct sums s;
-    int64_t written;
-    enum meros_code rc;
-    TRY(copy_in_begin(&k, b->i->c, &COPY_CHANGES, err));
-    for (size_t j = 0; j < n; j++) {
-        if ((rc = copy_in_row(&k, 10, err)) != MEROS_OK) {
-            copy_in_abort(&k);
-            return rc;
-        }
-        (void)sum_group(b, order[j].g, &s);
-        copy_in_int8(&k, order[j].customer_no);
-        copy_in_int4(&k, s.purchase);
-        copy_in_int4(&k, !s.purchase);
-        copy_in_int8(&k, s.lines);
-        put_millionths(&k, s.units);
-        put_millionths(&k, s.gross - s.returned);
-        put_millionths(&k, s.gross);
-        put_millionths(&k, s.returned);
-        copy_in_time(&k, s.ordered_at);
-        copy_in_bool(&k, false);
-    }
-    return copy_in_end(&k, &written, err);
-}
-
-static enum meros_code copy_pairs(struct order_batch *b, const struct sorted *order, size_t n, struct meros_err *err)
-{
-    struct copy_in k;
-    int64_t written;
-    enum meros_code rc;
-    TRY(copy_in_begin(&k, b->i->c, &COPY_PAIRS, err));
-    for (size_t j = 0; j < n; j++) {
-        for (size_t at = order[j].g->first; at != SIZE_MAX; at = b->lines[at].next) {
-            const struct batch_line *l = &b->lines[at];
-            if (l->product_no == 0 || decimal_sign(l->row->quantity) <= 0) continue;
-            if ((rc = copy_in_row(&k, 3, err)) != MEROS_OK) {
-                copy_in_abort(&k);
-                return rc;
-            }
-            copy_in_int8(&k, order[j].customer_no);
-            copy_in_int8(&k, l->product_no);
-            copy_in_int4(&k, 1);
-        }
-    }
-    return copy_in_end(&k, &written, err);
-}
-
 enum meros_code order_batch_straight(struct order_batch *b, struct meros_err *err)
 {
-    struct sorted *order = arena_array(&b->i->batch, b->n_groups + 1, sizeof *order);
-    struct sums s;
+    struct straight_order *order = arena_array(&b->i->batch, b->n_groups + 1, sizeof *order);
     size_t n = 0;
     if (order == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for a batch of order lines.");
     for (size_t g = 0; g < b->n_groups; g++) {
         struct order_group *group = &b->groups[g];
         if (group->staged) continue;
-        if (!sum_group(b, group, &s)) group->staged = true;
-        else order[n++] = (struct sorted){group->holder_no, group->order_no, group};
+        order[n] = (struct straight_order){group->holder_no, group->order_no, group, {0}};
+        if (sum_group(b, group, &order[n].sums)) n++;
+        else group->staged = true;
     }
     if (n == 0) return MEROS_OK;
     qsort(order, n, sizeof *order, by_key);
     TRY(copy_lines(b, order, n, err));
     TRY(copy_orders(b, order, n, err));
-    TRY(copy_changes(b, order, n, err));
-    return copy_pairs(b, order, n, err);
+    return order_batch_sums(b, order, n, err);
 }
 
 /* A row for the stage; line NULL: a rejected one of an earlier batch, before all others. */

@@ -1,5 +1,5 @@
-/* A batch of order lines between the two files that import it: imports_orders.c groups, looks up and merges,
- * imports_orders_copy.c writes. */
+/* A batch of order lines between the three files that import it: imports_orders.c groups, looks up and merges,
+ * imports_orders_copy.c writes, imports_orders_sums.c writes what that adds to customers. */
 #ifndef MEROS_STORE_IMPORTS_ORDERS_PRIV_H
 #define MEROS_STORE_IMPORTS_ORDERS_PRIV_H
 
@@ -29,8 +29,27 @@ struct order_batch {
     size_t n, n_groups;
 };
 
+struct order_sums { /* in millionths; revenue is gross - returned */
+    int64_t ordered_at, lines;
+    __int128 units, gross, returned;
+    bool purchase;
+};
+struct straight_order { /* one that is written as it stands */
+    int64_t customer_no, order_no;
+    const struct order_group *group;
+    struct order_sums sums;
+};
+
+/* Whether COPY can send them. */
+bool order_sums_fit(const struct order_sums *s);
+/* Fields of a row: a number of millionths that fits into 64 bits; units, revenue, gross_revenue and returned_amount. */
+void copy_in_millionths(struct copy_in *k, __int128 v);
+void copy_in_sums(struct copy_in *k, const struct order_sums *s);
+
 /* Writes the orders of the batch that are not staged into the tables, and notes what they add to statistics. */
 enum meros_code order_batch_straight(struct order_batch *b, struct meros_err *err) MEROS_MUSTCHECK;
+/* Writes, or notes, what these orders (sorted by customer) add to statistics. */
+enum meros_code order_batch_sums(struct order_batch *b, const struct straight_order *orders, size_t n, struct meros_err *err) MEROS_MUSTCHECK;
 /* Puts the rows of the others into the staging table. */
 enum meros_code order_batch_stage(struct order_batch *b, struct meros_err *err) MEROS_MUSTCHECK;
 

@@ -23,6 +23,9 @@ struct store_import {
     int64_t batches, staged;
     int64_t gaps;                     /* orders noted in order_gaps */
     int64_t told;                     /* orders that its events speak of */
+    bool noted;                       /* changes of orders wait in temporary tables for bulk_changes_apply */
+    int64_t *touched;                 /* customers whose statistics were written straight; malloced */
+    size_t n_touched, cap_touched;
 };
 
 /* Two advisory locks. The turn: whoever changes much at once (an import, all of its slices; an erasure; a new half-life)
@@ -36,6 +39,9 @@ enum meros_code import_lock(struct store_conn *c, struct meros_err *err) MEROS_M
 /* Makes sure that the number of each id is in the map; ids that are not known yet are made. */
 enum meros_code import_resolve(struct store_import *i, struct idmap *map, const struct str *ids, size_t n,
                                struct meros_err *err) MEROS_MUSTCHECK;
+
+/* This customer's statistics are others after this slice; may be said more than once. */
+enum meros_code import_touched(struct store_import *i, int64_t customer_no, struct meros_err *err) MEROS_MUSTCHECK;
 
 enum meros_code import_orders_prepare(struct store_import *i, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code import_orders_finish(struct store_import *i, struct meros_err *err) MEROS_MUSTCHECK;
