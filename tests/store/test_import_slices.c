@@ -49,6 +49,7 @@ static void import_all(const struct file *files, size_t n, size_t rows, struct o
         EXPECT_NONE(s.db, ODD_ORDERS);
         EXPECT_NONE(s.db, ODD_STATS);
         EXPECT_NONE(s.db, ODD_PAIRS);
+        EXPECT_NONE(s.db, ODD_DAYS);
     }
     for (size_t k = 0; k < TABLES; k++) out->tables[k] = pg_table(s.db, queries[k]);
     shop_close(&s);
