@@ -392,33 +392,94 @@ out:
 
 /* --- use --- */
 
-void als_fold_in(const struct als_model *m, const uint32_t *items, const float *weights, size_t n, float *out)
+/* Factors beyond it are of numbers that have left float32 on the way, and their scores would too. */
+#define FOLDED_MAX 1e9f
+
+/* The last of somebody's items that the model knows, at most ALS_FOLD_MAX, and room for one more. */
+struct folded {
+    uint32_t item[ALS_FOLD_MAX + 1];
+    float extra[ALS_FOLD_MAX + 1], target[ALS_FOLD_MAX + 1];
+    size_t n;
+    float ridge;
+};
+
+static void fold(const struct als_model *m, const uint32_t *items, const float *weights, size_t n, struct folded *f)
 {
-    uint32_t known[ALS_FOLD_MAX];
-    float weight[ALS_FOLD_MAX], extra[ALS_FOLD_MAX], target[ALS_FOLD_MAX];
-    size_t count = 0;
     double mass = 0;
+    f->n = 0;
     for (size_t i = n > ALS_FOLD_MAX ? n - ALS_FOLD_MAX : 0; i < n; i++) {
         if (items[i] >= m->items || weights[i] == 0) continue;
         mass += fabs((double)weights[i]);
-        weight[count] = weights[i];
-        known[count++] = items[i];
+        confidence(m->alpha, &weights[i], 1, &f->extra[f->n], &f->target[f->n]);
+        f->item[f->n++] = items[i];
     }
-    memset(out, 0, m->stride * sizeof *out);
-    if (count == 0) return;
-    confidence(m->alpha, weight, count, extra, target);
-    const struct factors_system s = {
-        .gram = m->gram,
-        .ridge = (float)ridge_of(m->lambda, m->nu, (double)m->items + m->alpha * mass, m->mean_mass),
-        .y = m->item, .stride = m->stride, .item = known, .extra = extra, .target = target, .n = count, .ahead = count};
-    factors_kernel_best()->solve(&s, 2 * (int)m->factors, 1e-12f, out);
+    f->ridge = (float)ridge_of(m->lambda, m->nu, (double)m->items + m->alpha * mass, m->mean_mass);
+}
+
+static void solve_folded(const struct als_model *m, const struct folded *f, float *x)
+{
+    const struct factors_system s = {.gram = m->gram, .ridge = f->ridge, .y = m->item, .stride = m->stride, .item = f->item,
+                                     .extra = f->extra, .target = f->target, .n = f->n, .ahead = f->n};
+    memset(x, 0, m->stride * sizeof *x);
+    if (f->n == 0) return;
+    factors_kernel_best()->solve(&s, 2 * (int)m->factors, 1e-12f, x);
+    for (size_t k = 0; k < m->stride; k++) {
+        if (fabsf(x[k]) <= FOLDED_MAX) continue;
+        memset(x, 0, m->stride * sizeof *x);
+        return;
+    }
+}
+
+void als_fold_in(const struct als_model *m, const uint32_t *items, const float *weights, size_t n, float *out)
+{
+    struct folded f;
+    fold(m, items, weights, n, &f);
+    solve_folded(m, &f, out);
+}
+
+void als_explain(const struct als_model *m, const uint32_t *items, const float *weights, size_t n, uint32_t to, float *out)
+{
+    float z[FACTORS_STRIDE_MAX] __attribute__((aligned(64)));
+    struct folded f;
+    const struct factors_kernel *kernel = factors_kernel_best();
+    memset(out, 0, n * sizeof *out);
+    if (to >= m->items) return;
+    fold(m, items, weights, n, &f);
+    /* A z = y_to: the same A, as the added row has no confidence, and y_to alone on the right. */
+    for (size_t i = 0; i < f.n; i++) f.target[i] = 0;
+    f.item[f.n] = to;
+    f.extra[f.n] = 0;
+    f.target[f.n++] = 1;
+    solve_folded(m, &f, z);
+    for (size_t i = n > ALS_FOLD_MAX ? n - ALS_FOLD_MAX : 0; i < n; i++) {
+        if (items[i] >= m->items || !(weights[i] > 0)) continue;
+        kernel->dots(m->item + items[i] * m->stride, 1, m->stride, z, &out[i]);
+        out[i] *= 1 + extra_of(m->alpha, weights[i]);
+    }
+}
+
+void als_score(const struct als_model *m, const float *user, float *scores)
+{
+    factors_kernel_best()->dots(m->item, m->items, m->stride, user, scores);
+}
+
+float als_alike(const struct als_model *m, uint32_t a, uint32_t b)
+{
+    const struct factors_kernel *kernel = factors_kernel_best();
+    const float *x = m->item + a * m->stride, *y = m->item + b * m->stride;
+    float xx, yy, xy;
+    kernel->dots(x, 1, m->stride, x, &xx);
+    kernel->dots(y, 1, m->stride, y, &yy);
+    kernel->dots(x, 1, m->stride, y, &xy);
+    const double cosine = (double)xy / sqrt((double)xx * (double)yy);
+    return cosine > 0 ? (float)fmin(cosine, 1) : 0; /* 0 / 0 is not above 0 */
 }
 
 static void score(const void *arg, size_t user, int worker, float *scores)
 {
     (void)worker;
     const struct als_model *m = arg;
-    factors_kernel_best()->dots(m->item, m->items, m->stride, m->user + user * m->stride, scores);
+    als_score(m, m->user + user * m->stride, scores);
 }
 
 struct ranking_model als_ranking(const struct als_model *m)

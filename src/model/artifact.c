@@ -4,8 +4,14 @@
 static const char magics[MODEL_KINDS][8] = {
     [MODEL_SEGMENTS] = {'M', 'E', 'R', 'O', 'S', 'S', 'E', 'G'},
     [MODEL_CLV] = {'M', 'E', 'R', 'O', 'S', 'C', 'L', 'V'},
+    [MODEL_RECOMMENDATIONS] = {'M', 'E', 'R', 'O', 'S', 'R', 'C', 'O'},
 };
 enum { MAGIC = sizeof magics[0], LENGTH_AT = MAGIC + 4, CONTENT_AT = LENGTH_AT + 8 };
+
+size_t artifact_max(enum model_kind kind)
+{
+    return kind == MODEL_RECOMMENDATIONS ? ARTIFACT_MAX : 16 << 20;
+}
 
 enum meros_code artifact_encode(const struct model *m, struct buf *out, struct meros_err *err)
 {
@@ -14,9 +20,10 @@ enum meros_code artifact_encode(const struct model *m, struct buf *out, struct m
     artifact_put_le(out, ARTIFACT_VERSION, 4);
     artifact_put_le(out, 0, 8); /* the length, known at the end */
     if (m->kind == MODEL_SEGMENTS) artifact_put_segments(out, m->segments);
-    else artifact_put_clv(out, m->clv);
-    if (out->failed || out->len - start + SHA256_BYTES > ARTIFACT_MAX)
-        return err_set(err, MEROS_OUT_OF_MEMORY, "The model's artifact is larger than %d MB.", ARTIFACT_MAX >> 20);
+    else if (m->kind == MODEL_CLV) artifact_put_clv(out, m->clv);
+    else artifact_put_reco(out, m->recommender);
+    if (out->failed || out->len - start + SHA256_BYTES > artifact_max(m->kind))
+        return err_set(err, MEROS_OUT_OF_MEMORY, "The model's artifact is larger than %zu MB.", artifact_max(m->kind) >> 20);
     const uint64_t length = out->len - start + SHA256_BYTES;
     for (int i = 0; i < 8; i++) out->data[start + LENGTH_AT + (size_t)i] = (char)(unsigned char)(length >> (8 * i));
     unsigned char sum[SHA256_BYTES];
@@ -31,6 +38,7 @@ static const char *check_frame(const unsigned char *p, size_t n, enum model_kind
     int k = 0;
     while (k < MODEL_KINDS && memcmp(p, magics[k], MAGIC) != 0) k++;
     if (k == MODEL_KINDS) return "it does not begin as one";
+    if (n > artifact_max((enum model_kind)k)) return "its length is impossible";
     *kind = (enum model_kind)k;
     struct artifact_reader r = {.p = p, .n = n, .at = MAGIC};
     if (artifact_get_le(&r, 4) != ARTIFACT_VERSION) return "it is of another version of the format";
@@ -46,7 +54,8 @@ enum meros_code artifact_decode(const void *p, size_t n, struct model *out, stru
     struct model m = {0};
     r.fault = check_frame(p, n, &m.kind);
     if (r.fault == NULL && m.kind == MODEL_SEGMENTS) m.segments = artifact_get_segments(&r);
-    else if (r.fault == NULL) m.clv = artifact_get_clv(&r);
+    else if (r.fault == NULL && m.kind == MODEL_CLV) m.clv = artifact_get_clv(&r);
+    else if (r.fault == NULL) m.recommender = artifact_get_reco(&r);
     if (r.fault == NULL && r.at != r.n) artifact_fail(&r, "it has bytes too many");
     if (r.fault != NULL) {
         model_done(&m);

@@ -23,6 +23,26 @@ void artifact_put_doubles(struct buf *b, const double *v, size_t n)
 {
     for (size_t i = 0; i < n; i++) artifact_put_double(b, v[i]);
 }
+/* Many at once: an artifact of recommendations has millions. */
+void artifact_put_u32s(struct buf *b, const uint32_t *v, size_t n)
+{
+    unsigned char *to = (unsigned char *)buf_reserve(b, 4 * n);
+    if (to == NULL) return;
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < 4; k++) to[4 * i + k] = (unsigned char)(v[i] >> (8 * k));
+    }
+    b->len += 4 * n;
+}
+void artifact_put_floats(struct buf *b, const float *v, size_t n)
+{
+    enum { BLOCK = 1024 };
+    uint32_t bits[BLOCK];
+    for (size_t at = 0; at < n; at += BLOCK) {
+        const size_t count = n - at < BLOCK ? n - at : BLOCK;
+        memcpy(bits, v + at, count * sizeof *bits);
+        artifact_put_u32s(b, bits, count);
+    }
+}
 void artifact_put_str(struct buf *b, const char *s)
 {
     const size_t n = strlen(s);
@@ -106,6 +126,26 @@ double artifact_get_double(struct artifact_reader *r)
         return 0;
     }
     return v;
+}
+
+void artifact_get_u32s(struct artifact_reader *r, uint32_t *out, size_t n)
+{
+    const unsigned char *p = artifact_take(r, 4 * n);
+    for (size_t i = 0; p != NULL && i < n; i++, p += 4) {
+        out[i] = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    }
+}
+
+void artifact_get_floats(struct artifact_reader *r, float *out, size_t n, float least, float most, const char *what)
+{
+    const unsigned char *p = artifact_take(r, 4 * n);
+    bool good = true;
+    for (size_t i = 0; p != NULL && i < n; i++, p += 4) {
+        const uint32_t bits = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+        memcpy(&out[i], &bits, sizeof bits);
+        good &= out[i] >= least && out[i] <= most;
+    }
+    if (!good) artifact_fail(r, what);
 }
 
 struct str artifact_get_str(struct artifact_reader *r, size_t max)

@@ -10,15 +10,31 @@ struct snapshot_holder {
     struct snapshot *current; /* under lock; holds one reference */
 };
 
+struct shared_recommender {
+    struct snapshot_recommender of;
+    _Atomic long refs; /* snapshots */
+};
+
+static void let_go(struct shared_recommender *shared)
+{
+    if (shared == NULL || atomic_fetch_sub_explicit(&shared->refs, 1, memory_order_acq_rel) != 1) return;
+    recommender_free(shared->of.recommender);
+    free(shared);
+}
+
 struct snapshot *snapshot_new(size_t cap)
 {
     struct snapshot *s = calloc(1, sizeof *s);
     if (s == NULL) return NULL;
     s->slots = calloc(cap + 1, sizeof *s->slots);
-    if (s->slots == NULL) {
+    s->shared = calloc(1, sizeof *s->shared);
+    if (s->slots == NULL || s->shared == NULL) {
+        free(s->shared);
+        free(s->slots);
         free(s);
         return NULL;
     }
+    atomic_init(&s->shared->refs, 1);
     s->models = s->slots;
     s->cap = cap;
     atomic_init(&s->refs, 1);
@@ -43,6 +59,22 @@ void snapshot_add_clv(struct snapshot *s, const struct snapshot_clv *m)
     s->clv = &s->clv_slot;
 }
 
+void snapshot_add_recommender(struct snapshot *s, const struct snapshot_recommender *m)
+{
+    assert(s->recommender == NULL);
+    s->shared->of = *m;
+    s->recommender = &s->shared->of;
+}
+
+void snapshot_keep_recommender(struct snapshot *s, const struct snapshot *last)
+{
+    assert(s->recommender == NULL && last->recommender != NULL);
+    let_go(s->shared);
+    s->shared = last->shared;
+    atomic_fetch_add_explicit(&s->shared->refs, 1, memory_order_relaxed);
+    s->recommender = &s->shared->of;
+}
+
 void snapshot_release(const struct snapshot *s)
 {
     if (s == NULL) return;
@@ -51,6 +83,7 @@ void snapshot_release(const struct snapshot *s)
     if (atomic_fetch_sub_explicit(&mine->refs, 1, memory_order_acq_rel) != 1) return;
     for (size_t i = 0; i < mine->n_models; i++) segment_model_free(mine->slots[i].model);
     trained_clv_free(mine->clv_slot.model);
+    let_go(mine->shared);
     free(mine->slots);
     free(mine);
 }

@@ -104,7 +104,11 @@ static void place(struct snapshot *s, const struct active_model *a, struct model
         struct snapshot_model slot = {.model = m->segments, .version = a->version, .model_no = a->model_no};
         memcpy(slot.id, a->id, sizeof slot.id);
         snapshot_add(s, &slot);
-    } else if (!m->clv->contract && s->clv == NULL) {
+    } else if (m->kind == MODEL_RECOMMENDATIONS && s->recommender == NULL) {
+        struct snapshot_recommender slot = {.recommender = m->recommender, .version = a->version, .model_no = a->model_no};
+        memcpy(slot.id, a->id, sizeof slot.id);
+        snapshot_add_recommender(s, &slot);
+    } else if (m->kind == MODEL_CLV && !m->clv->contract && s->clv == NULL) {
         struct snapshot_clv slot = {.model = m->clv, .version = a->version, .model_no = a->model_no};
         memcpy(slot.id, a->id, sizeof slot.id);
         snapshot_add_clv(s, &slot);
@@ -113,7 +117,16 @@ static void place(struct snapshot *s, const struct active_model *a, struct model
     }
 }
 
-static enum meros_code load(struct store_conn *c, struct snapshot **out, struct meros_err *err)
+/* Whether the last snapshot has this model as what may be kept: a model that is stored never changes. */
+static bool keep(struct snapshot *s, const struct active_model *a, const struct snapshot *last)
+{
+    if (last->recommender == NULL || last->recommender->model_no != a->model_no || s->recommender != NULL) return false;
+    snapshot_keep_recommender(s, last);
+    return true;
+}
+
+/* The caller holds the reload lock. */
+static enum meros_code load(struct model_serving *v, struct store_conn *c, struct snapshot **out, struct meros_err *err)
 {
     struct collected all = {.rows = calloc(MODELS_MAX, sizeof *all.rows)};
     struct snapshot *s = NULL;
@@ -122,7 +135,9 @@ static enum meros_code load(struct store_conn *c, struct snapshot **out, struct 
     enum meros_code rc = all.rows == NULL ? err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory.") : MEROS_OK;
     if (rc == MEROS_OK) rc = store_model_list(c, STR_NONE, 1, 0, MODELS_MAX, collect, &all, err);
     if (rc == MEROS_OK && (s = snapshot_new(all.n)) == NULL) rc = err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory.");
+    const struct snapshot *last = snapshot_acquire(v->models);
     for (size_t i = 0; i < all.n && rc == MEROS_OK; i++) {
+        if (keep(s, &all.rows[i], last)) continue;
         struct model m = {0};
         struct meros_err why = MEROS_ERR_INIT;
         buf_clear(&bytes);
@@ -131,6 +146,7 @@ static enum meros_code load(struct store_conn *c, struct snapshot **out, struct 
         if (artifact_decode(bytes.data, bytes.len, &m, &why) == MEROS_OK) place(s, &all.rows[i], &m);
         else log_error("model.unusable", KV("model", all.rows[i].id), KV("detail", why.detail));
     }
+    snapshot_release(last);
     buf_done(&bytes);
     free(all.rows);
     if (rc == MEROS_OK) *out = s;
@@ -149,7 +165,7 @@ enum meros_code serving_reload(struct service *svc, struct meros_err *err)
     /* One view of which are active and of their artifacts. */
     if (rc == MEROS_OK) rc = store_begin_snapshot(c, err);
     if (rc == MEROS_OK) {
-        rc = load(c, &s, err);
+        rc = load(v, c, &s, err);
         store_rollback(c);
     }
     store_release(svc->store, c);
@@ -167,7 +183,7 @@ enum meros_code serving_publish_begin(struct service *svc, struct store_conn *c,
     *out = NULL;
     if (v == NULL) return MEROS_OK; /* a command that trains without serving */
     pthread_mutex_lock(&v->reload_lock);
-    enum meros_code rc = load(c, out, err);
+    enum meros_code rc = load(v, c, out, err);
     if (rc == MEROS_OK) pthread_mutex_lock(&v->commit_lock);
     else pthread_mutex_unlock(&v->reload_lock);
     return rc;

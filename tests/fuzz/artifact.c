@@ -50,6 +50,27 @@ static void value(const struct trained_clv *m)
     check(a.p_alive >= 0 && a.p_alive <= 1);
 }
 
+static void recommend(const struct recommender *r)
+{
+    enum { MOST = 2000 };
+    static float scratch[MOST], scores[MOST];
+    uint32_t items[3];
+    const float weights[] = {5, -1, 0.5f};
+    if (r->items == 0 || r->items > MOST) return;
+    for (size_t i = 0; i < 3; i++) items[i] = (uint32_t)(i * r->items / 3);
+    const struct reco_history h = {items, weights, r->items < 3 ? 1 : 3};
+    for (int a = 0; a < RECO_ALGORITHMS; a++) {
+        enum reco_algorithm kind;
+        recommender_score(r, (enum reco_algorithm)a, &h, scratch, scores);
+        for (size_t j = 0; j < r->items; j++) check(isfinite(scores[j]));
+        const uint32_t why = recommender_reason(r, (enum reco_algorithm)a, &h, (uint32_t)r->items - 1, &kind);
+        check(why == RECO_NO_ITEM || why < r->items);
+    }
+    const float alike = recommender_alike(r, 0, (uint32_t)r->items - 1);
+    check(alike >= 0 && alike <= 1);
+    check(recommender_item(r, r->product_no[0]) == 0);
+}
+
 static void decode(const char *p, size_t n)
 {
     struct model m = {0};
@@ -59,7 +80,8 @@ static void decode(const char *p, size_t n)
         return;
     }
     if (m.kind == MODEL_SEGMENTS) serve(m.segments);
-    else value(m.clv);
+    else if (m.kind == MODEL_CLV) value(m.clv);
+    else recommend(m.recommender);
     struct buf again;
     buf_init(&again, ARTIFACT_MAX);
     check(artifact_encode(&m, &again, &err) == MEROS_OK);
@@ -69,8 +91,10 @@ static void decode(const char *p, size_t n)
     check(back.kind == m.kind);
     if (m.kind == MODEL_SEGMENTS)
         check(back.segments->n_segments == m.segments->n_segments && back.segments->prep.n_columns == m.segments->prep.n_columns);
-    else
+    else if (m.kind == MODEL_CLV)
         check(back.clv->contract == m.clv->contract && back.clv->rows == m.clv->rows);
+    else
+        check(recommender_memory(back.recommender) == recommender_memory(m.recommender));
     model_done(&back);
     buf_done(&again);
     model_done(&m);
@@ -96,5 +120,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 20 + SHA256_BYTES) return 0;
     decode_as("MEROSSEG", data, size);
     decode_as("MEROSCLV", data, size);
+    decode_as("MEROSRCO", data, size);
     return 0;
 }

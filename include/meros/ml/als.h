@@ -83,9 +83,20 @@ void als_model_done(struct als_model *m);
 /* The factors of a user with these n different items, as the training would compute them with the items' factors as
  * they are: for somebody the training has not seen, or who did something since. Items that the model does not know
  * (>= items) are passed over; of more than ALS_FOLD_MAX the last ones count. out: stride floats, 64-byte aligned; all
- * zero when nothing speaks for anything. Allocates nothing (36 KB of stack), any number of threads may call; some 20
- * microseconds with 64 factors and 40 items. */
+ * zero when nothing speaks for anything, or when numbers leave float32. Allocates nothing (56 KB of stack), any number of
+ * threads may call; some 20 microseconds with 64 factors and 40 items. */
 void als_fold_in(const struct als_model *m, const uint32_t *items, const float *weights, size_t n, float *out);
+
+/* The scores of all items (items) for such factors. */
+void als_score(const struct als_model *m, const float *user, float *scores);
+
+/* Why item `to` scores what it does for the user of als_fold_in: its score is the sum of what each of the n items adds,
+ *   (1 + e_i) p_i y_to' A^-1 y_i   where A is the matrix of the user's system (Hu et al., section 5).
+ * out: n floats; 0 for items that are passed over. Costs and stack as als_fold_in. */
+void als_explain(const struct als_model *m, const uint32_t *items, const float *weights, size_t n, uint32_t to, float *out);
+
+/* The cosine of two items' factors, not below 0; 0 where either has none. */
+float als_alike(const struct als_model *m, uint32_t a, uint32_t b);
 
 /* Scores by the model's own user factors, for ranking_evaluate. The model must outlive it. */
 struct ranking_model als_ranking(const struct als_model *m);

@@ -2,7 +2,7 @@
  *
  * Format, version 1; little-endian, no padding; str is a u16 length and bytes; double is its IEEE bits:
  *
- *   magic      8 bytes  "MEROSSEG": a segmentation; "MEROSCLV": customer lifetime value
+ *   magic      8 bytes  "MEROSSEG": a segmentation; "MEROSCLV": customer lifetime value; "MEROSRCO": recommendations
  *   version    u32      1
  *   length     u64      of the whole artifact, checksum included
  *   content    by kind, below
@@ -42,6 +42,23 @@
  *   fit:       log-likelihood, gradient norm, decrement, condition (double each), evaluations u32, iterations u32,
  *              converged u8, at_bound u8
  *
+ * Recommendations (struct recommender); float is its IEEE bits:
+ *
+ *   algorithm  u8       in the order of enum reco_algorithm
+ *   name       str
+ *   as_of, trained_at, data_from, data_to   as above
+ *   rows, customers     u64 each; row_hash, build as above
+ *   weights:   u16 count, then event type str, double each, types ascending; purchase, returned, other, half-life (double each)
+ *   items      u32      then product_no i64 each, ascending; popular, trending, repeat_days: a float an item each
+ *   als:       u16 factors, 0: none; else alpha, lambda, nu, mean mass, loss (double each), iterations u32, the items' factors
+ *              (items * factors floats), their Gram matrix (factors * factors floats)
+ *   ease:      rows
+ *   item_knn, content: rows
+ *   together:  baskets u64, rows, then u32 baskets of each pair, u32 baskets of each item; without rows nothing
+ *   next:      rows, decay double
+ *   blend:     u8 count of algorithms, then weight, scale (double each)
+ *   rows:      u8, 0: none; else u32 length of each item's row, then all their items (u32), all their values (float)
+ *
  * No artifact holds anything about a person: parameters of everybody together, names of attributes and their frequent values.
  *
  * Decoding checks everything (checksum, sizes, ranges, that numbers are finite where they must be, that names are known and
@@ -53,9 +70,10 @@
 #include "meros/base/buf.h"
 #include "meros/model/model.h"
 
-enum { ARTIFACT_VERSION = 1, ARTIFACT_MAX = 16 << 20 };
+enum { ARTIFACT_VERSION = 1, ARTIFACT_MAX = 512 << 20 }; /* of any kind */
+size_t artifact_max(enum model_kind kind);               /* 16 MB; of recommendations, which grow with the catalogue, ARTIFACT_MAX */
 
-/* OUT_OF_MEMORY past ARTIFACT_MAX. out is begun by the caller; the bytes are appended. */
+/* OUT_OF_MEMORY past artifact_max of its kind. out is begun by the caller; the bytes are appended. */
 enum meros_code artifact_encode(const struct model *m, struct buf *out, struct meros_err *err) MEROS_MUSTCHECK;
 /* *out is the caller's to free with model_done. */
 enum meros_code artifact_decode(const void *p, size_t n, struct model *out, struct meros_err *err) MEROS_MUSTCHECK;

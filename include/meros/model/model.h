@@ -4,9 +4,10 @@
 
 #include "meros/base/str.h"
 #include "meros/model/clv_model.h"
+#include "meros/model/recommender.h"
 #include "meros/model/segment_model.h"
 
-enum model_kind { MODEL_SEGMENTS, MODEL_CLV, MODEL_KINDS };
+enum model_kind { MODEL_SEGMENTS, MODEL_CLV, MODEL_RECOMMENDATIONS, MODEL_KINDS };
 extern const char *const model_kind_words[]; /* as in models.kind; NULL-terminated, in the order of the enum */
 
 struct model {
@@ -14,6 +15,7 @@ struct model {
     union { /* owned by whoever holds the struct */
         struct segment_model *segments;
         struct trained_clv *clv;
+        struct recommender *recommender;
     };
 };
 void model_done(struct model *m); /* an all-zero one is fine */

@@ -9,7 +9,8 @@
  *   SEQUENCE  what comes next (transitions)                       POPULAR   decayed popularity, the same for everybody
  *   BLEND     the weighted sum of standardised components (ml/blend.h); weights learnt on held-out interactions
  *
- * EASE and BLEND read min(weight, 1); all but ALS pass over weights of 0 and below; ALS reads them as a confident no.
+ * EASE reads min(weight, 1); all but ALS pass over weights of 0 and below; ALS reads them as a confident no. BLEND is
+ *   sum over components c with blend[c] > 0 of blend[c] / blend_scale[c] * (c's scores of the history with min(weight, 1)).
  *
  * Built once (training, or decoding an artifact), then immutable and shared by threads. recommender_free takes NULL. */
 #ifndef MEROS_MODEL_RECOMMENDER_H
@@ -23,6 +24,7 @@
 #include "meros/domain/interaction.h"
 #include "meros/ml/als.h"
 #include "meros/ml/bought_together.h"
+#include "meros/ml/ease.h"
 #include "meros/ml/neighbours.h"
 
 #define RECOMMENDER_NAME "recommendations"
@@ -59,12 +61,19 @@ struct recommender {
     struct bought_together together;
     struct neighbours next;            /* of SEQUENCE */
     double next_decay;
-    double blend[RECO_ALGORITHMS];     /* weight of each component, 0: not in it; BLEND's own entry is 0 */
-    double blend_scale[RECO_ALGORITHMS]; /* what a component's scores are divided by before */
+    double blend[RECO_ALGORITHMS];     /* weight of each component, at most 1000; 0: not in it; BLEND's own entry is 0 */
+    double blend_scale[RECO_ALGORITHMS]; /* what a component's scores are divided by before, at least 1e-9 where it has a weight */
 };
+
+/* The strongest k (at least 1) entries of each item's row of B, by absolute value, equal ones by the lower item; entries of
+ * exactly 0 say nothing and are left out. With k >= items scores are ease_score's. *out is written on success only. */
+enum meros_code reco_rows_of(const struct ease_model *m, size_t k, struct reco_rows *out, struct meros_err *err) MEROS_MUSTCHECK;
+void reco_rows_done(struct reco_rows *t); /* takes an all-zero one */
 
 struct recommender *recommender_new(size_t items); /* arrays of `items` zeroed; NULL: out of memory */
 void recommender_free(struct recommender *r);
+/* Makes what is derived (item_knn_turned) once training has filled in the rest; decoding does it by itself. */
+enum meros_code recommender_finish(struct recommender *r, struct meros_err *err) MEROS_MUSTCHECK;
 bool recommender_has(const struct recommender *r, enum reco_algorithm a);
 size_t recommender_memory(const struct recommender *r); /* bytes */
 #define RECO_NO_ITEM UINT32_MAX
@@ -82,12 +91,13 @@ struct reco_history recommender_history(const struct recommender *r, const struc
                                         float *weight);
 
 /* scores (items) is written whole; higher is better; -INFINITY is never written: excluding is the caller's. An algorithm that the
- * model has not, or an empty history: `popular` for POPULAR, else all 0. scratch: `items` floats, 64-byte aligned (BLEND needs it).
- * Allocates nothing; any number of threads. */
+ * model has not, or an empty history: `popular` for POPULAR, else all 0. scratch: `items` floats (BLEND needs it). Allocates nothing;
+ * any number of threads. */
 void recommender_score(const struct recommender *r, enum reco_algorithm a, const struct reco_history *h, float *scratch, float *scores);
 
 /* Why item `to` was scored as it was: the item of the history that says the most for it by this algorithm, RECO_NO_ITEM when none
- * says anything (POPULAR). *out_kind: the component that spoke (BLEND: the one that gave the most). */
+ * says anything. *out_kind: the component that spoke (BLEND: the one that gave the most); POPULAR when no item did. As cheap as
+ * looking a pair up for each item of the history, but for ALS, which solves a user's system: as als_fold_in. */
 uint32_t recommender_reason(const struct recommender *r, enum reco_algorithm a, const struct reco_history *h, uint32_t to,
                             enum reco_algorithm *out_kind);
 

@@ -247,3 +247,41 @@ Test(als, refuses_what_makes_no_sense_stops_when_told_and_keeps_its_budget)
     cr_assert_null(m.item);
     both_done(&b);
 }
+
+Test(als, a_score_is_the_sum_of_what_each_item_adds_to_it)
+{
+    struct both b = both_random(60, 30, 500, 3, true, 8);
+    struct als_params p = ALS_PARAMS_DEFAULT;
+    struct als_model m;
+    p.factors = 6;
+    p.lambda = 3;
+    cr_assert_eq(als_fit(&b.user, &b.item, &p, NULL, &m, NULL), MEROS_OK);
+    const uint32_t items[] = {3, 9, 12, 999, 7, 20};
+    const float weights[] = {2, 1, -1, 4, 0.5f, 3};
+    float user[16] __attribute__((aligned(64))), scores[30], adds[6];
+    als_fold_in(&m, items, weights, 6, user);
+    als_score(&m, user, scores);
+    for (uint32_t to = 0; to < 30; to++) {
+        double sum = 0;
+        als_explain(&m, items, weights, 6, to, adds);
+        for (size_t i = 0; i < 6; i++) sum += (double)adds[i];
+        cr_assert_float_eq(sum, (double)scores[to], 1e-5, "item %u", to);
+        cr_assert(adds[2] == 0 && adds[3] == 0, "a no and what is not known speak for nothing");
+    }
+    als_explain(&m, items, weights, 6, 30, adds);
+    for (size_t i = 0; i < 6; i++) cr_assert_eq(adds[i], 0);
+    als_model_done(&m);
+    both_done(&b);
+}
+
+Test(als, items_are_as_alike_as_their_factors_point_the_same_way)
+{
+    static float item[4 * 16] __attribute__((aligned(64))) = {1, 1};
+    item[16] = 3;
+    item[17] = 3;
+    item[32] = -1;
+    const struct als_model m = {.items = 4, .factors = 2, .stride = 16, .item = item};
+    cr_assert_float_eq((double)als_alike(&m, 0, 1), 1, 1e-6);
+    cr_assert_eq(als_alike(&m, 0, 2), 0);
+    cr_assert_eq(als_alike(&m, 0, 3), 0);
+}

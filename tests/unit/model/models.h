@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "meros/ml/item_knn.h"
+#include "meros/ml/rng.h"
+#include "meros/ml/transitions.h"
 #include "meros/model/model.h"
 
 static inline struct segment_model *test_kmeans_model(int k)
@@ -119,6 +122,86 @@ static inline struct trained_clv *test_contract_model(void)
     m->period_days = 365.25;
     m->rows = 1000;
     return m;
+}
+
+/* Made by the ml functions from what 80 customers in 3 groups did with `items` products, with every component. */
+struct test_shop {
+    struct interactions by_user, by_item;
+    struct ease_model ease; /* whole */
+    struct recommender *r;
+};
+static inline void test_ok(enum meros_code code)
+{
+    if (code != MEROS_OK) abort();
+}
+static inline struct test_shop test_shop_new(size_t items)
+{
+    enum { USERS = 80, N = 900 };
+    static struct interaction triples[N];
+    static uint32_t sequence[N];
+    struct test_shop s = {0};
+    struct ml_rng rng;
+    size_t starts[] = {0, N};
+    ml_rng_seed(&rng, 5);
+    for (size_t i = 0; i < N; i++) {
+        const uint32_t u = (uint32_t)ml_rng_below(&rng, USERS);
+        uint32_t j = (uint32_t)ml_rng_below(&rng, items);
+        while (j % 3 != u % 3 && ml_rng_below(&rng, 5) != 0) j = (uint32_t)ml_rng_below(&rng, items);
+        triples[i] = (struct interaction){u, j, ml_rng_below(&rng, 12) == 0 ? -1 : (float)(1 + ml_rng_below(&rng, 3))};
+        sequence[i] = j;
+    }
+    test_ok(interactions_build(triples, N, USERS, items, 0, &s.by_user, NULL));
+    test_ok(interactions_transpose(&s.by_user, 0, &s.by_item, NULL));
+    struct recommender *r = s.r = recommender_new(items);
+    struct item_knn_params knn = ITEM_KNN_PARAMS_DEFAULT;
+    struct als_params als = ALS_PARAMS_DEFAULT;
+    struct bought_together_params together = BOUGHT_TOGETHER_PARAMS_DEFAULT;
+    struct transitions_params next = TRANSITIONS_PARAMS_DEFAULT;
+    knn.k = 10;
+    knn.weighting = ITEM_KNN_PLAIN;
+    als.factors = 5;
+    als.lambda = 5;
+    next.k = 6;
+    test_ok(item_knn_fit(&s.by_user, &s.by_item, &knn, NULL, &r->item_knn, NULL));
+    knn.k = 4;
+    knn.weighting = ITEM_KNN_BM25;
+    test_ok(item_knn_fit(&s.by_user, &s.by_item, &knn, NULL, &r->content, NULL)); /* a table like any other */
+    test_ok(als_fit(&s.by_user, &s.by_item, &als, NULL, &r->als, NULL));
+    free(r->als.user);
+    r->als.user = NULL;
+    test_ok(ease_fit(&s.by_user, &s.by_item, 20, NULL, &s.ease, NULL));
+    test_ok(reco_rows_of(&s.ease, items, &r->ease, NULL));
+    test_ok(bought_together_fit(&s.by_user, &s.by_item, &together, NULL, &r->together, NULL));
+    test_ok(transitions_fit(&(struct sequences){.n = 1, .start = starts, .item = sequence}, items, &next, 0, &r->next, NULL));
+    test_ok(recommender_finish(r, NULL));
+    r->next_decay = 0.5;
+    r->algorithm = RECO_BLEND;
+    r->blend[RECO_EASE] = 0.7;
+    r->blend_scale[RECO_EASE] = 0.1;
+    r->blend[RECO_ALS] = 0.4;
+    r->blend_scale[RECO_ALS] = 0.3;
+    r->blend[RECO_POPULAR] = 0.1;
+    r->blend_scale[RECO_POPULAR] = 0.25;
+    r->rows = s.by_user.n;
+    r->customers = USERS;
+    r->trained_at = INT64_C(1700000000) * TIME_SECOND;
+    snprintf(r->build, sizeof r->build, "test");
+    r->weights = (struct interaction_weights){.n = 2, .type = {"product_added", "product_viewed"}, .weight = {3, 1}, .purchase = 5,
+                                              .returned = -5, .other = 1};
+    for (size_t i = 0; i < items; i++) {
+        r->product_no[i] = 100 + 3 * (int64_t)i;
+        r->popular[i] = 1 / (float)(1 + i);
+        r->trending[i] = 1 / (float)(items - i);
+        r->repeat_days[i] = i % 4 == 0 ? 30 : 0;
+    }
+    return s;
+}
+static inline void test_shop_done(struct test_shop *s)
+{
+    interactions_done(&s->by_user);
+    interactions_done(&s->by_item);
+    ease_model_done(&s->ease);
+    recommender_free(s->r);
 }
 
 #endif

@@ -1,0 +1,17 @@
+/* What scoring and its reasons have in common. */
+#ifndef MEROS_MODEL_RECOMMENDER_PRIV_H
+#define MEROS_MODEL_RECOMMENDER_PRIV_H
+
+#include "meros/model/recommender.h"
+
+/* Whether the blend has component c, and what its scores are multiplied by there. */
+static inline bool recommender_blends(const struct recommender *r, enum reco_algorithm c)
+{
+    return r->blend[c] > 0 && recommender_has(r, c);
+}
+static inline float recommender_share(const struct recommender *r, enum reco_algorithm c)
+{
+    return (float)(r->blend[c] / r->blend_scale[c]);
+}
+
+#endif
