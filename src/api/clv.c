@@ -1,49 +1,9 @@
-/* What customers will be worth: one of them, all in order of it, and all together. */
+/* What customers will be worth: all in order of it, and all together. One of them: customer_get.c. */
 #include "api_clv.h"
 
 #include <math.h>
-#include "meros/base/clock.h"
 #include "meros/service/clv.h"
 #include "meros/service/clv_lists.h"
-#include "meros/service/serving.h"
-
-/* --- GET /v1/customers/{id}/clv: the way of GET /v1/customers/{id} (customer_get.c) */
-
-struct asked {
-    struct serving_ask ask;
-    struct clv_ask clv;
-};
-
-static void answered(struct serving_ask *ask, enum meros_code rc, struct buf *json, const struct meros_err *err)
-{
-    struct http_request *req = ask->arg;
-    if (rc == MEROS_OK) http_reply_json(req, 200, json);
-    http_complete(req, rc, err); /* the ask lives in the request's arena: it is gone after this */
-}
-
-static enum meros_code one(struct http_request *req, struct meros_err *err)
-{
-    struct asked *x = arena_zalloc(http_arena(req), sizeof *x);
-    if (x == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory.");
-    x->clv = (struct clv_ask){
-        .horizon_days = http_query_num(req, "horizon_days", CLV_HORIZON_DAYS),
-        .discount_rate = http_query_num(req, "discount_rate", CLV_DISCOUNT_RATE),
-        .level = http_query_num(req, "level", CLV_LEVEL),
-        .by_month = http_query_given(req, "breakdown"),
-    };
-    x->ask = (struct serving_ask){
-        .customer_id = http_path_param(req, "id"),
-        .at = http_query_time(req, "at", TIME_NONE),
-        .clv = &x->clv,
-        .done = answered,
-        .arg = req,
-    };
-    http_defer(req);
-    enum meros_code rc = serving_ask(api_service(req), &x->ask, err);
-    /* Deferred already: a refusal is delivered as any other answer is. */
-    if (rc != MEROS_OK) http_complete(req, rc, err);
-    return MEROS_OK;
-}
 
 /* --- GET /v1/clv */
 
@@ -253,16 +213,6 @@ static enum meros_code summary(struct http_request *req, struct meros_err *err)
 
 /* --- */
 
-static const char *const breakdowns[] = {"month", NULL};
-/* A hundred years; 1,000 % a year. */
-static const struct http_param one_params[] = {
-    {.name = "horizon_days", .kind = HTTP_PARAM_NUM, .min = 0, .max = 36525},
-    {.name = "discount_rate", .kind = HTTP_PARAM_NUM, .min = 0, .max = 10},
-    {.name = "level", .kind = HTTP_PARAM_NUM, .min = .5, .max = .999},
-    {.name = "at", .kind = HTTP_PARAM_TIME},
-    {.name = "breakdown", .kind = HTTP_PARAM_ENUM, .words = breakdowns},
-    {0},
-};
 static const struct http_param list_params[] = {
     API_PAGE_PARAMS,
     {.name = "order", .kind = HTTP_PARAM_ENUM, .words = orders},
@@ -277,8 +227,6 @@ static const struct http_param list_params[] = {
 static const struct http_param summary_params[] = {{.name = "segmentation", .kind = HTTP_PARAM_ID}, {0}};
 
 const struct http_route api_clv_routes[] = {
-    {.method = HTTP_GET, .pattern = "/v1/customers/{id}/clv", .name = "getCustomerClv", .scopes = SCOPE_READ, .flags = HTTP_INLINE,
-     .params = one_params, .fn = one},
     {.method = HTTP_GET, .pattern = "/v1/clv", .name = "listClv", .scopes = SCOPE_READ, .params = list_params, .fn = list},
     {.method = HTTP_GET, .pattern = "/v1/clv/summary", .name = "getClvSummary", .scopes = SCOPE_READ, .params = summary_params, .fn = summary},
     {0},

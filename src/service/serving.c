@@ -19,8 +19,6 @@
 #include "meros/service/clv_lists.h"
 #include "meros/service/listener.h"
 #include "meros/store/models.h"
-#include "meros/store/segments.h"
-#include "meros/store/stats.h"
 #include "meros/store/store.h"
 #include "seal_priv.h"
 #include "serving_priv.h"
@@ -31,6 +29,7 @@ struct batch {
     /* Under the lock. */
     struct serving_ask *asks[SERVING_BATCH];
     size_t n;
+    size_t whole;     /* the first so many ask for everything, the others only for what the customer will be worth */
     bool at_database; /* the watch may take the asks away: n becomes 0 */
     int64_t since_ns;
     /* The reader's own: what the query needs, so that asks may go while it runs. */
@@ -222,121 +221,42 @@ static void models_changed(void *arg, const char *payload)
 
 /* --- one batch */
 
-/* Which of the batch's customers a row of memberships belongs to. Open addressing; a batch is at most half full. */
-enum { SLOTS = 2 * SERVING_BATCH };
-struct stored {
-    struct arena *arena;
-    struct {
-        int64_t customer_no;
-        bool used;
-        struct stored_membership *first;
-    } slots[SLOTS];
-};
-
-static size_t slot_of(const struct stored *m, int64_t customer_no)
+static enum meros_code open_connection(struct reader *r, struct meros_err *err)
 {
-    size_t at = (size_t)((uint64_t)customer_no * UINT64_C(0x9E3779B97F4A7C15) >> 32) % SLOTS;
-    while (m->slots[at].used && m->slots[at].customer_no != customer_no) at = (at + 1) % SLOTS;
-    return at;
-}
-
-static void remember(void *arg, int64_t customer_no, struct str segmentation, struct str segment_id, int64_t since)
-{
-    struct stored *m = arg;
-    const size_t at = slot_of(m, customer_no);
-    struct stored_membership *one = arena_alloc(m->arena, sizeof *one);
-    char *name = arena_strndup(m->arena, segmentation.p, segmentation.n);
-    char *id = arena_strndup(m->arena, segment_id.p, segment_id.n);
-    if (!m->slots[at].used || one == NULL || name == NULL || id == NULL) return;
-    *one = (struct stored_membership){{name, segmentation.n}, {id, segment_id.n}, since, m->slots[at].first};
-    m->slots[at].first = one;
-}
-
-struct fetched {
-    const struct snapshot *models;
-    struct customer_state *states;
-    struct customer_purchases *purchases; /* empty while no model needs them */
-    struct stored *memberships;
-    int64_t now;
-    bool attributes; /* a model needs them parsed */
-};
-
-/* The days on which they bought. nos: scratch of n. */
-static enum meros_code fetch_purchases(struct reader *r, size_t n, int64_t *nos, struct fetched *out, struct meros_err *err)
-{
-    for (size_t i = 0; i < n; i++) nos[i] = out->states[i].known ? out->states[i].stats.customer_no : 0; /* nobody's */
-    enum meros_code rc = store_days_of(r->conn, nos, n, &r->arena, out->purchases, err);
-    for (size_t i = 0; i < n && rc == MEROS_OK; i++) {
-        if (r->batch.ats[i] == TIME_NONE || r->batch.ats[i] > out->now || nos[i] == 0) continue;
-        rc = store_days_at(r->conn, nos[i], day_of_time(r->batch.ats[i]), &r->arena, &out->purchases[i], err);
+    struct service *svc = r->serving->svc;
+    if (r->conn != NULL && !store_broken(r->conn)) return MEROS_OK;
+    store_disconnect(r->conn);
+    r->conn = NULL;
+    if (!store_available(svc->store)) return err_set(err, MEROS_UNAVAILABLE, "The database is away; try again shortly.");
+    enum meros_code rc = store_connect(svc->store, &r->conn, err);
+    if (rc != MEROS_OK) return rc;
+    rc = store_set_timeout(r->conn, STATEMENT_MS, err);
+    /* A lone customer would be planned for anew at each call: that costs six times what the look-ups do. */
+    if (rc == MEROS_OK) rc = store_set_generic_plans(r->conn, err);
+    if (rc != MEROS_OK) {
+        store_disconnect(r->conn);
+        r->conn = NULL;
     }
     return rc;
 }
 
-static enum meros_code fetch(struct reader *r, size_t n, struct fetched *out, struct meros_err *err)
-{
-    struct service *svc = r->serving->svc;
-    enum meros_code rc;
-    if (r->conn != NULL && store_broken(r->conn)) {
-        store_disconnect(r->conn);
-        r->conn = NULL;
-    }
-    if (r->conn == NULL) {
-        if (!store_available(svc->store)) return err_set(err, MEROS_UNAVAILABLE, "The database is away; try again shortly.");
-        if ((rc = store_connect(svc->store, &r->conn, err)) != MEROS_OK) return rc;
-        rc = store_set_timeout(r->conn, STATEMENT_MS, err);
-        /* A lone customer would be planned for anew at each call: that costs six times what the look-ups do. */
-        if (rc == MEROS_OK) rc = store_set_generic_plans(r->conn, err);
-        if (rc != MEROS_OK) {
-            store_disconnect(r->conn);
-            r->conn = NULL;
-            return rc;
-        }
-    }
-    out->states = arena_array(&r->arena, n, sizeof *out->states);
-    out->memberships = arena_zalloc(&r->arena, sizeof *out->memberships);
-    out->purchases = arena_zalloc(&r->arena, n * sizeof *out->purchases);
-    int64_t *nos = arena_array(&r->arena, n, sizeof *nos);
-    if (out->states == NULL || out->purchases == NULL || out->memberships == NULL || nos == NULL)
-        return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while reading customers.");
-    out->memberships->arena = &r->arena;
-    rc = store_stats_live(r->conn, r->batch.views, n, &r->arena, out->states, err);
-    for (size_t i = 0; i < n && rc == MEROS_OK; i++) { /* the past is not to know what came after it */
-        if (r->batch.ats[i] == TIME_NONE || r->batch.ats[i] > out->now || !out->states[i].known) continue;
-        rc = store_stats_at(r->conn, r->batch.ats[i], r->serving->svc->settings.activity_half_life_days, &out->states[i], err);
-    }
-    if (rc == MEROS_OK && out->models->clv != NULL) rc = fetch_purchases(r, n, nos, out, err);
-    if (rc != MEROS_OK || out->models->n_models == 0) return rc;
-    size_t known = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (!out->states[i].known) continue;
-        const int64_t no = out->states[i].stats.customer_no;
-        const size_t at = slot_of(out->memberships, no);
-        if (out->memberships->slots[at].used) continue;
-        out->memberships->slots[at].used = true;
-        out->memberships->slots[at].customer_no = no;
-        nos[known++] = no;
-    }
-    return known == 0 ? MEROS_OK : store_memberships_of(r->conn, nos, known, remember, out->memberships, err);
-}
-
-static enum meros_code answer(struct reader *r, const struct fetched *f, size_t i, struct buf *json, struct meros_err *err)
+static enum meros_code answer(struct reader *r, const struct serving_query *q, const struct serving_found *f, size_t i, struct buf *json,
+                              struct meros_err *err)
 {
     const struct customer_state *s = &f->states[i];
     if (!s->known)
         return err_set(err, MEROS_NOT_FOUND,
                        "There is no customer with this id; one comes into being with PUT /v1/customers/{id}, an import or an event.");
     const struct clv_ask *clv = r->batch.asks[i]->clv;
-    if (clv != NULL && f->models->clv == NULL) return clv_no_model(err);
+    if (clv != NULL && q->models->clv == NULL) return clv_no_model(err);
     struct json *attributes = NULL;
-    if (f->attributes && s->attributes.n > 2) {
+    if (q->attributes && s->attributes.n > 2) {
         enum meros_code rc = json_parse_stored(s->attributes.p, s->attributes.n, &attributes, err);
         if (rc != MEROS_OK) return rc;
     }
-    const struct stored_membership *stored = f->memberships->slots[slot_of(f->memberships, s->stats.customer_no)].first;
     struct customer_state open = *s;
-    const struct serving_view view = {&open, attributes, &f->purchases[i], f->models, stored, r->batch.ats[i], f->now,
-                                      r->serving->svc->settings.activity_half_life_days};
+    const struct serving_view view = {&open, attributes, &f->purchases[i], q->models, serving_memberships(f, s->stats.customer_no),
+                                      q->ats[i], q->now, q->half_life_days};
     if (clv != NULL) {
         serving_write_clv(json, &view, clv);
     } else {
@@ -361,10 +281,12 @@ static void run_batch(struct reader *r, size_t n)
     struct model_serving *v = r->serving;
     struct batch *b = &r->batch;
     struct meros_err err = MEROS_ERR_INIT, one = MEROS_ERR_INIT; /* one: of a single answer */
-    struct fetched f = {.models = acquire(v), .now = clock_now()};
-    for (size_t i = 0; i < f.models->n_models; i++) f.attributes |= segment_model_needs_attributes(f.models->models[i].model);
-    f.attributes |= f.models->clv != NULL && trained_clv_needs_attributes(f.models->clv->model);
-    enum meros_code rc = fetch(r, n, &f, &err);
+    struct serving_query q = {b->views, b->ats, n, b->whole, acquire(v), clock_now(), v->svc->settings.activity_half_life_days, false};
+    struct serving_found f = {0};
+    for (size_t i = 0; i < q.models->n_models; i++) q.attributes |= segment_model_needs_attributes(q.models->models[i].model);
+    q.attributes |= q.models->clv != NULL && trained_clv_needs_attributes(q.models->clv->model);
+    enum meros_code rc = open_connection(r, &err);
+    if (rc == MEROS_OK) rc = serving_fetch(r->conn, &r->arena, &q, &f, &err);
     if (rc == MEROS_TIMEOUT) rc = err_set(&err, MEROS_UNAVAILABLE, "%s", silent);
 
     pthread_mutex_lock(&v->lock);
@@ -380,34 +302,43 @@ static void run_batch(struct reader *r, size_t n)
         struct buf json;
         buf_init(&json, ANSWER_MAX);
         (void)buf_reserve(&json, ANSWER_USUAL);
-        enum meros_code answered = answer(r, &f, i, &json, &one);
+        enum meros_code answered = answer(r, &q, &f, i, &json, &one);
         b->asks[i]->done(b->asks[i], answered, &json, &one);
         if (answered != MEROS_OK) err_clear(&one); /* it is large: cleared only where it was used */
         buf_done(&json);
     }
     metric_observe(metric(&batches, NULL), (double)n);
-    snapshot_release(f.models);
+    snapshot_release(q.models);
     arena_done(&r->arena);
 }
 
 /* --- threads */
 
-/* Under the lock: moves what waits into the batch. */
+/* Under the lock: moves what waits into the batch, those who ask for everything first. */
 static void take_batch(struct model_serving *v, struct batch *b)
 {
-    b->n = 0;
-    while (v->head != NULL && b->n < SERVING_BATCH) {
+    struct serving_ask *worth[SERVING_BATCH];
+    size_t n_worth = 0;
+    b->whole = 0;
+    while (v->head != NULL && b->whole + n_worth < SERVING_BATCH) {
         struct serving_ask *a = v->head;
         v->head = a->next;
         v->queued--;
-        memcpy(b->ids[b->n], a->customer_id.p, a->customer_id.n);
-        b->views[b->n] = (struct str){b->ids[b->n], a->customer_id.n};
-        b->ats[b->n] = a->at;
-        b->asks[b->n++] = a;
+        if (a->clv != NULL) worth[n_worth++] = a;
+        else b->asks[b->whole++] = a;
     }
     if (v->head == NULL) v->tail = &v->head;
+    memcpy(b->asks + b->whole, worth, n_worth * sizeof *worth);
+    b->n = b->whole + n_worth;
     b->at_database = true;
-    b->since_ns = b->n > 0 ? b->asks[0]->asked_ns : 0;
+    b->since_ns = INT64_MAX;
+    for (size_t i = 0; i < b->n; i++) {
+        const struct serving_ask *a = b->asks[i];
+        memcpy(b->ids[i], a->customer_id.p, a->customer_id.n);
+        b->views[i] = (struct str){b->ids[i], a->customer_id.n};
+        b->ats[i] = a->at;
+        if (a->asked_ns < b->since_ns) b->since_ns = a->asked_ns;
+    }
 }
 
 static void *read_customers(void *arg)

@@ -1,4 +1,5 @@
-/* Shared by serving.c (threads, queue, models) and serving_answer.c (what an answer says). */
+/* Shared by serving.c (threads, queue, models), serving_fetch.c (what the database says) and serving_answer.c (what an answer
+ * says). */
 #ifndef MEROS_SERVING_PRIV_H
 #define MEROS_SERVING_PRIV_H
 
@@ -27,7 +28,27 @@ struct serving_view {
     double half_life_days;
 };
 
-/* The answer to GET /v1/customers/{id}, one JSON object. */
+/* --- what the database says of many customers at once */
+struct serving_query {
+    const struct str *ids;
+    const int64_t *ats;  /* the moment each is asked about; TIME_NONE: the present */
+    size_t n, whole;     /* of the first `whole` everything is wanted; of the others who they are and when they bought */
+    const struct snapshot *models;
+    int64_t now;
+    double half_life_days;
+    bool attributes;     /* a model needs them parsed */
+};
+struct serving_found { /* everything in the arena */
+    struct customer_state *states;         /* (n) */
+    struct customer_purchases *purchases;  /* (n); empty while no model needs them */
+    struct stored *memberships;
+};
+/* Who is not asked about entirely costs half as much: that is what GET /v1/customers/{id}/clv lives on. */
+enum meros_code serving_fetch(struct store_conn *c, struct arena *arena, const struct serving_query *q, struct serving_found *out,
+                              struct meros_err *err) MEROS_MUSTCHECK;
+const struct stored_membership *serving_memberships(const struct serving_found *f, int64_t customer_no);
+
+/* --- The answer to GET /v1/customers/{id}, one JSON object. */
 void serving_write_customer(struct buf *out, const struct serving_view *v);
 /* That to GET /v1/customers/{id}/clv. A model must be there. */
 void serving_write_clv(struct buf *out, const struct serving_view *v, const struct clv_ask *ask);

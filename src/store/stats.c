@@ -81,6 +81,11 @@ static const struct sql LIVE_BY_NO = {"stats_live_by_no",
     "select i.at, " LIVE_COLUMNS
     "from unnest($1::bigint[]) with ordinality as i (no, at) "
     "join customers c on c.customer_no = i.no " LIVE_STATS, SQL_ROWS};
+static const struct sql WHO = {"stats_who",
+    "select i.at, c.customer_no, c.customer_id, case when $2 then c.attributes::text end "
+    "from unnest($1::text[]) with ordinality as i (id, at) "
+    "join customer_ids n on n.customer_id = i.id "
+    "join customers c on c.customer_no = n.customer_no", SQL_ROWS};
 
 static uint64_t big_endian(const char *p, int n)
 {
@@ -182,6 +187,24 @@ enum meros_code store_stats_live_by_no(struct store_conn *c, const int64_t *nos,
                                        struct customer_state *out, struct meros_err *err)
 {
     return live(c, &LIVE_BY_NO, P_INTS(nos, n), n, arena, out, err);
+}
+
+enum meros_code store_stats_who(struct store_conn *c, const struct str *ids, size_t n, bool attributes, struct arena *arena,
+                                struct customer_state *out, struct meros_err *err)
+{
+    struct rows r;
+    bool ok = true;
+    for (size_t k = 0; k < n; k++) out[k] = (struct customer_state){0};
+    TRY(sql_exec(c, &WHO, &r, err, P_TEXTS(ids, n), P_BOOL(attributes)));
+    for (size_t k = 0; k < r.n && ok; k++) {
+        struct customer_state *x = &out[rows_int(&r, k, 0) - 1];
+        x->known = true;
+        x->stats.customer_no = rows_int(&r, k, 1);
+        x->customer_id = kept(arena, rows_text(&r, k, 2), &ok);
+        if (attributes) x->attributes = kept(arena, rows_text(&r, k, 3), &ok);
+    }
+    rows_done(&r);
+    return ok ? MEROS_OK : err_set(err, MEROS_OUT_OF_MEMORY, "No memory for the names of customers.");
 }
 
 /* --- as of a moment */

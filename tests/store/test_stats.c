@@ -336,6 +336,28 @@ Test(stats, live_answers_many_customers_at_once_and_says_who_is_unknown)
     shop_close(&s);
 }
 
+Test(stats, who_customers_are_is_told_without_their_statistics_also_of_an_alias)
+{
+    struct shop s;
+    struct customer_state out[3];
+    struct arena memory;
+    const struct str ids[] = {STR("old name"), STR("nobody"), STR("c1")};
+    shop_open(&s);
+    arena_init(&memory, 1 << 16);
+    shop_orders(&s, "order_id,customer_id,ordered_at,product_id,quantity,unit_price\na,c1,2024-01-01,p1,1,10\n");
+    pg_run(s.db, "insert into customer_ids select 'old name', customer_no from customers; update customers set attributes = '{\"a\": 1}'");
+    struct store_conn *c = pg_conn(s.db);
+    for (int attributes = 0; attributes < 2; attributes++) {
+        cr_assert_eq(store_stats_who(c, ids, 3, attributes, &memory, out, &s.err), MEROS_OK, "%s", s.err.detail);
+        cr_expect(out[0].known && !out[1].known && out[2].known);
+        cr_expect(str_is(out[0].customer_id, "c1") && str_is(out[2].customer_id, "c1"));
+        cr_expect(out[0].stats.customer_no > 0 && out[0].stats.customer_no == out[2].stats.customer_no);
+        cr_expect(str_is(out[2].attributes, attributes ? "{\"a\": 1}" : ""));
+    }
+    arena_done(&memory);
+    shop_close(&s);
+}
+
 Test(stats, decay_anew_when_the_half_life_is_changed)
 {
     struct shop s;

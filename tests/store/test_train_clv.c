@@ -243,6 +243,40 @@ Test(train_clv, answers_follow_orders_returns_and_the_day_asked_for)
     close_shop(&s);
 }
 
+/* Both kinds of question in one queue, as they come: each gets the answer to its own. */
+Test(train_clv, who_asks_for_everything_and_who_asks_for_worth_are_answered_together)
+{
+    enum { ASKS = 90 };
+    static const struct clv_ask usual = {CLV_HORIZON_DAYS, CLV_DISCOUNT_RATE, 0, false};
+    static struct asked asks[ASKS];
+    static char ids[ASKS][20];
+    struct shop s;
+    open_shop(&s);
+    fill(&s, 30, false);
+    json_free(train(&s, as_of("bgnbd")));
+    for (int i = 0; i < ASKS; i++) { /* in turn: everything, the worth; every third customer is unknown */
+        snprintf(ids[i], sizeof ids[i], i / 2 % 3 == 2 ? "nobody%d" : "c%d", i / 3);
+        asks[i] = (struct asked){.ask = {.customer_id = str_of(ids[i]), .at = TIME_NONE, .clv = i % 2 ? &usual : NULL, .done = answered}};
+        asks[i].ask.arg = &asks[i];
+        cr_assert_eq(serving_ask(&s.svc, &asks[i].ask, &s.err), MEROS_OK, "%s", s.err.detail);
+    }
+    for (int i = 0; i < ASKS; i++) {
+        for (int k = 0; k < 6000 && !asks[i].done; k++) nap(5);
+        cr_assert(asks[i].done);
+        if (i / 2 % 3 == 2) {
+            cr_expect_eq(asks[i].rc, MEROS_NOT_FOUND);
+            continue;
+        }
+        cr_assert_eq(asks[i].rc, MEROS_OK, "%s", asks[i].detail);
+        cr_expect(str_is(json_str(json_get(asks[i].answer, "customer_id")), ids[i]), "%s", ids[i]);
+        const struct json *worth = i % 2 ? asks[i].answer : json_get(asks[i].answer, "clv");
+        cr_expect_eq(json_get(asks[i].answer, "stats") == NULL, i % 2);
+        cr_expect_eq(json_num(json_get(worth, "clv")), answer(&s, ids[i], TIME_NONE, NULL, "clv"), "%s", ids[i]);
+        json_free(asks[i].answer);
+    }
+    close_shop(&s);
+}
+
 Test(train_clv, all_at_once_are_what_each_is_alone_also_with_covariates, .timeout = 120)
 {
     struct shop s;

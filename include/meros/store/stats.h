@@ -32,6 +32,10 @@ enum meros_code store_stats_live(struct store_conn *c, const struct str *ids, si
 enum meros_code store_stats_live_by_no(struct store_conn *c, const int64_t *nos, size_t n, struct arena *arena,
                                        struct customer_state *out, struct meros_err *err) MEROS_MUSTCHECK;
 
+/* Who they are and no more, at a third of the price: known, stats.customer_no, customer_id and, where asked for, attributes. */
+enum meros_code store_stats_who(struct store_conn *c, const struct str *ids, size_t n, bool attributes, struct arena *arena,
+                                struct customer_state *out, struct meros_err *err) MEROS_MUSTCHECK;
+
 /* Turns the statistics of a customer that was read back to a moment: made of the rows before it. */
 enum meros_code store_stats_at(struct store_conn *c, int64_t at, double half_life_days, struct customer_state *x,
                                struct meros_err *err) MEROS_MUSTCHECK;
