@@ -40,6 +40,14 @@ begin
     return null;
 end $$;
 
+CREATE FUNCTION public.meros_notify_reco_rules() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    perform pg_notify('meros_reco_rules', '');
+    return null;
+end $$;
+
 CREATE FUNCTION public.meros_webhook_tell(type_ text, subject_ text) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -391,6 +399,33 @@ CREATE TABLE public.products (
     changed_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.recommendation_experiments (
+    experiment_no bigint NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    first_arm text NOT NULL,
+    second_arm text NOT NULL,
+    share_of_second double precision NOT NULL,
+    interleave boolean NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    ended_at timestamp with time zone
+);
+
+ALTER TABLE public.recommendation_experiments ALTER COLUMN experiment_no ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.recommendation_experiments_experiment_no_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.recommendation_rules (
+    name text NOT NULL COLLATE pg_catalog."C",
+    definition jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE public.rejections (
     rejection_no bigint NOT NULL,
     source text NOT NULL,
@@ -619,6 +654,12 @@ ALTER TABLE ONLY public.products
 ALTER TABLE ONLY public.products
     ADD CONSTRAINT products_product_id_key UNIQUE (product_id);
 
+ALTER TABLE ONLY public.recommendation_experiments
+    ADD CONSTRAINT recommendation_experiments_pkey PRIMARY KEY (experiment_no);
+
+ALTER TABLE ONLY public.recommendation_rules
+    ADD CONSTRAINT recommendation_rules_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY public.rejections
     ADD CONSTRAINT rejections_pkey PRIMARY KEY (rejection_no);
 
@@ -659,6 +700,8 @@ CREATE INDEX customers_email_hash ON public.customers USING btree (email_hash) W
 
 CREATE INDEX events_orders ON public.events USING btree ("left"((properties ->> 'order_id'::text), 200)) WHERE (type = ANY (ARRAY['order_completed'::text, 'order_updated'::text, 'order_refunded'::text, 'order_cancelled'::text]));
 
+CREATE INDEX events_recommendations ON public.events USING btree (occurred_at) WHERE (kind = ANY (ARRAY[10, 11]));
+
 CREATE INDEX events_time ON public.events USING btree (customer_no, occurred_at);
 
 CREATE INDEX idempotency_created ON public.idempotency USING btree (created_at);
@@ -674,6 +717,8 @@ CREATE INDEX memberships_segment ON public.memberships USING btree (segmentation
 CREATE UNIQUE INDEX models_active ON public.models USING btree (kind, name) WHERE active;
 
 CREATE INDEX outcomes_campaign ON public.outcomes USING btree (campaign, customer_no);
+
+CREATE UNIQUE INDEX recommendation_experiments_running ON public.recommendation_experiments USING btree ((true)) WHERE (ended_at IS NULL);
 
 CREATE INDEX rejections_received ON public.rejections USING btree (received_at);
 
@@ -698,3 +743,7 @@ CREATE TRIGGER jobs_notify_change AFTER UPDATE OF state, cancel_requested ON pub
 CREATE TRIGGER jobs_notify_new AFTER INSERT ON public.jobs FOR EACH ROW EXECUTE FUNCTION public.meros_notify_jobs();
 
 CREATE TRIGGER models_activated AFTER UPDATE OF active ON public.models FOR EACH ROW WHEN ((new.active AND (NOT old.active))) EXECUTE FUNCTION public.meros_model_activated();
+
+CREATE TRIGGER recommendation_experiments_notify AFTER INSERT OR DELETE OR UPDATE ON public.recommendation_experiments FOR EACH STATEMENT EXECUTE FUNCTION public.meros_notify_reco_rules();
+
+CREATE TRIGGER recommendation_rules_notify AFTER INSERT OR DELETE OR UPDATE ON public.recommendation_rules FOR EACH STATEMENT EXECUTE FUNCTION public.meros_notify_reco_rules();

@@ -31,6 +31,7 @@
 #include "meros/service/keys.h"
 #include "meros/service/listener.h"
 #include "meros/service/measure.h"
+#include "meros/service/reco_rules.h"
 #include "meros/service/rejections.h"
 #include "meros/service/segment_stream.h"
 #include "meros/service/serving.h"
@@ -41,7 +42,7 @@
 
 /* What stands on a migrated database, in the order in which it starts. */
 enum stage {
-    STAGE_MIGRATE, STAGE_KEYS, STAGE_IDEMPOTENCY, STAGE_REJECTIONS, STAGE_SERVING, STAGE_SWEEPER, STAGE_STREAM, STAGE_INGEST,
+    STAGE_MIGRATE, STAGE_KEYS, STAGE_IDEMPOTENCY, STAGE_REJECTIONS, STAGE_SERVING, STAGE_RECO_RULES, STAGE_SWEEPER, STAGE_STREAM, STAGE_INGEST,
     STAGE_JOBS, STAGE_WEBHOOKS, STAGE_LISTENER, STAGE_KAFKA_IN, STAGE_KAFKA_OUT, STAGE_UP
 };
 
@@ -201,6 +202,7 @@ static enum meros_code step(struct app *a, struct meros_err *err)
     case STAGE_IDEMPOTENCY: return idempotency_start(svc, err);
     case STAGE_REJECTIONS: return rejections_start(svc, err);
     case STAGE_SERVING: return serving_start(svc, err);
+    case STAGE_RECO_RULES: return reco_rules_start(svc, err);
     case STAGE_SWEEPER: return sweeper_start(svc, err);
     case STAGE_INGEST: return ingest_start(svc, err);
     case STAGE_STREAM: return segment_stream_start(svc, err);
@@ -381,6 +383,7 @@ static bool stop(struct app *a)
     segment_stream_free(svc);
     sweeper_free(svc);
     webhooks_free(svc);
+    reco_rules_free(svc);
     serving_free(svc);
     rejections_free(svc);
     ingest_free(svc);

@@ -8,24 +8,32 @@
  *   experiment  two strategies; customers are split by a hash of id and experiment ("split"), or both lists are interleaved
  *             (team draft, Radlinski, Kurup & Joachims 2008) ("interleave")
  *
- * A rule has `starts_at` and `ends_at` (both optional). Immutable once read; acquire and release as a snapshot. */
+ * A rule has `starts_at` and `ends_at` (both optional). Of products, category and attribute a block or promotion names at least one,
+ * and a product must meet all that are named. Immutable once read; acquire and release as a snapshot.
+ *
+ * An experiment has a number, which is in every recommendation_id: whatever of it is changed makes another one, so that results
+ * never mix. It speaks to customers with a name; visitors without one are in none. */
 #ifndef MEROS_SERVICE_RECO_RULES_H
 #define MEROS_SERVICE_RECO_RULES_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "meros/base/arena.h"
 #include "meros/base/err.h"
 #include "meros/base/str.h"
+#include "meros/codec/json.h"
 #include "meros/service/catalog.h"
-#include "meros/service/recommend.h"
+#include "meros/service/recommend_words.h"
 #include "meros/service/service.h"
 
+enum { RECO_RULE_PRODUCTS_MAX = 1000, RECO_RULE_TEXT_MAX = 1000 };
 enum reco_rule_kind { RECO_BLOCK, RECO_PIN, RECO_PROMOTE };
+extern const char *const reco_rule_kind_words[]; /* "block", "pin", "promote"; NULL-terminated */
 struct reco_rule {
     enum reco_rule_kind kind;
     struct str name;
-    const struct str *product_ids; /* n of them; of a pin exactly one */
+    const struct str *product_ids; /* n of them, ascending, each once; of a pin exactly one */
     size_t n_products;
     struct str category;           /* STR_NONE: none */
     struct str attribute, value;   /* STR_NONE: none */
@@ -43,6 +51,8 @@ struct reco_rules {
     double share_of_second;        /* 0 .. 1 */
     bool interleave;
     /* private */
+    const unsigned char *key; /* of the split: the service's sealing key */
+    struct arena arena;       /* everything above */
     _Atomic long refs;
 };
 
@@ -50,7 +60,7 @@ enum meros_code reco_rules_start(struct service *svc, struct meros_err *err) MER
 void reco_rules_free(struct service *svc);
 const struct reco_rules *reco_rules_acquire(struct service *svc); /* never NULL after start */
 void reco_rules_release(const struct reco_rules *r);
-uint64_t reco_rules_version(struct service *svc); /* cheap; rises with every change */
+uint64_t reco_rules_version(struct service *svc); /* cheap; rises with every change, and within a second of a rule's beginning or end */
 
 static inline bool reco_rule_active(const struct reco_rule *r, int64_t now)
 {
@@ -58,7 +68,40 @@ static inline bool reco_rule_active(const struct reco_rule *r, int64_t now)
 }
 /* Whether the rule speaks of this product. */
 bool reco_rule_matches(const struct reco_rule *r, const struct catalog_product *p);
-/* 0 or 1, always the same for a customer and an experiment. */
+/* 0 or 1, always the same for a customer and an experiment, on all replicas (a keyed hash); 0 without a name or an experiment. */
 int reco_rules_arm(const struct reco_rules *r, struct str customer_id);
+
+/* --- as the shop sees and changes them. A change is in effect in this process when the call returns, on other replicas within a
+ * second or so. */
+struct reco_rule_info { /* lives during the call */
+    const struct reco_rule *rule;
+    bool active;
+    int64_t created_at, changed_at;
+};
+typedef void (*reco_rule_seen_fn)(void *arg, const struct reco_rule_info *r);
+/* INVALID with pointers into the definition; CONFLICT when there are too many. */
+enum meros_code reco_rule_put(struct service *svc, struct str name, const struct json *definition, bool *out_created,
+                              reco_rule_seen_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code reco_rule_get(struct service *svc, struct str name, reco_rule_seen_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code reco_rule_list(struct service *svc, struct str after, int64_t limit, reco_rule_seen_fn fn, void *arg,
+                               struct meros_err *err) MEROS_MUSTCHECK; /* by name */
+enum meros_code reco_rule_delete(struct service *svc, struct str name, struct meros_err *err) MEROS_MUSTCHECK;
+/* A definition to a rule whose texts are copied into the arena; name is the caller's. For tests and for the above. */
+enum meros_code reco_rule_decode(const struct json *definition, struct arena *arena, struct reco_rule *out, struct meros_err *err) MEROS_MUSTCHECK;
+
+struct reco_experiment_info {
+    int64_t experiment_no;
+    struct str name;
+    enum recommend_strategy arms[2];
+    double share_of_second;
+    bool interleave;
+    int64_t started_at;
+};
+typedef void (*reco_experiment_seen_fn)(void *arg, const struct reco_experiment_info *x);
+/* *out_started: it is another one than ran before (or none did); put again unchanged it goes on. */
+enum meros_code reco_experiment_put(struct service *svc, const struct json *definition, bool *out_started, reco_experiment_seen_fn fn,
+                                    void *arg, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code reco_experiment_get(struct service *svc, reco_experiment_seen_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code reco_experiment_delete(struct service *svc, struct meros_err *err) MEROS_MUSTCHECK;
 
 #endif

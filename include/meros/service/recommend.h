@@ -22,22 +22,11 @@
 #include "meros/base/str.h"
 #include "meros/model/recommender.h"
 #include "meros/model/segment_model.h" /* MODEL_ID_CAP */
+#include "meros/service/recommend_words.h"
 #include "meros/service/service.h"
 #include "meros/service/shelf.h"
 
 enum { RECOMMEND_LIMIT_MAX = 100, RECOMMEND_EXCLUDE_MAX = 1000, RECOMMEND_RECENT_MAX = 200, RECOMMEND_ATTRIBUTES_MAX = 10 };
-
-enum recommend_strategy {
-    RECOMMEND_AUTO,     /* the model's own algorithm, or what an experiment says */
-    RECOMMEND_POPULAR, RECOMMEND_TRENDING, RECOMMEND_SIMILAR /* to the history: item_knn */, RECOMMEND_BOUGHT_TOGETHER,
-    RECOMMEND_SEQUENCE, RECOMMEND_CONTENT, RECOMMEND_ALS, RECOMMEND_EASE, RECOMMEND_BLEND,
-    RECOMMEND_NEWEST,   /* only as a fallback */
-    RECOMMEND_STRATEGIES
-};
-extern const char *const recommend_strategy_words[]; /* NULL-terminated */
-
-enum recommend_reason { REASON_SIMILAR_TO, REASON_BOUGHT_TOGETHER, REASON_POPULAR, REASON_CONTENT, REASON_SEQUENCE, REASON_DUE_AGAIN, REASON_PROMOTED, REASON_PINNED, REASON_KINDS };
-extern const char *const recommend_reason_words[];
 
 struct recommend_query {
     enum recommend_strategy strategy;
