@@ -3,9 +3,11 @@
 #include <stdio.h>
 
 #include "clv_active_priv.h"
+#include "meros/base/clock.h"
 #include "meros/base/crypto.h"
 #include "meros/model/artifact.h"
 #include "meros/service/scoring.h"
+#include "meros/service/serving.h"
 #include "meros/store/models.h"
 #include "meros/store/store.h"
 #include "models_priv.h"
@@ -45,21 +47,65 @@ enum meros_code models_list(struct service *svc, struct str kind, int active, in
     return rc;
 }
 
-struct kind_of {
-    bool segments;
-};
+/* --- the active one */
 
 static void take_kind(void *arg, const struct model_row *m)
 {
-    ((struct kind_of *)arg)->segments = str_is(m->kind, model_kind_words[MODEL_SEGMENTS]);
+    enum model_kind *kind = arg;
+    for (int k = 0; k < MODEL_KINDS; k++)
+        if (str_is(m->kind, model_kind_words[k])) *kind = (enum model_kind)k;
+}
+
+struct stored_reco {
+    int64_t no;
+    bool active;
+};
+
+static enum meros_code take_reco(void *arg, const struct model_row *m, struct meros_err *err)
+{
+    (void)err;
+    *(struct stored_reco *)arg = (struct stored_reco){m->model_no, m->active};
+    return MEROS_OK;
+}
+
+/* Within a transaction. Nothing is kept of any customer's recommendations, so there is nothing to write anew. */
+static enum meros_code make_reco_active(struct store_conn *c, struct str id, struct meros_err *err)
+{
+    struct stored_reco s = {0};
+    enum meros_code rc = store_model_lock(c, str_of(model_kind_words[MODEL_RECOMMENDATIONS]), STR(RECOMMENDER_NAME), err);
+    if (rc == MEROS_OK) rc = store_model_get(c, id, take_reco, &s, err);
+    return rc != MEROS_OK || s.active ? rc : store_model_activate(c, s.no, clock_now(), err);
+}
+
+static enum meros_code activate_reco(struct service *svc, struct str id, struct meros_err *err)
+{
+    struct store_conn *c = NULL;
+    struct snapshot *active = NULL;
+    enum meros_code rc = store_connect(svc->store, &c, err);
+    if (rc == MEROS_OK) rc = store_begin(c, err);
+    if (rc == MEROS_OK) rc = make_reco_active(c, id, err);
+    if (rc == MEROS_OK) rc = serving_publish_begin(svc, c, &active, err);
+    if (rc == MEROS_OK) {
+        rc = store_commit(c, err);
+        serving_publish_end(svc, active, rc == MEROS_OK);
+    }
+    if (rc != MEROS_OK && c != NULL) store_rollback(c);
+    store_disconnect(c);
+    return rc;
 }
 
 enum meros_code models_activate(struct service *svc, struct str id, struct meros_err *err)
 {
-    struct kind_of kind = {false};
+    enum model_kind kind = MODEL_KINDS;
     enum meros_code rc = models_get(svc, id, take_kind, &kind, err);
     if (rc != MEROS_OK) return rc;
-    return kind.segments ? scoring_activate(svc, id, err) : clv_activate(svc, id, err);
+    switch (kind) {
+    case MODEL_SEGMENTS: return scoring_activate(svc, id, err);
+    case MODEL_CLV: return clv_activate(svc, id, err);
+    case MODEL_RECOMMENDATIONS: return activate_reco(svc, id, err);
+    case MODEL_KINDS: break;
+    }
+    return err_set(err, MEROS_INTERNAL, "The model is of a kind that is not known.");
 }
 
 enum meros_code models_delete(struct service *svc, struct str id, struct meros_err *err)

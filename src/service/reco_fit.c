@@ -1,0 +1,343 @@
+/* A component of the model from a part of the data. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "meros/base/clock.h"
+#include "meros/ml/bought_together.h"
+#include "meros/ml/ease.h"
+#include "meros/ml/popularity.h"
+#include "meros/ml/transitions.h"
+#include "reco_training_priv.h"
+
+/* What sells now: half of it was two weeks ago. */
+#define TRENDING_DAYS 14
+/* Entries of EASE that are kept: all of a catalogue of 2,048 items, of a larger one the strongest of each item. */
+enum { EASE_ENTRIES = 1 << 22, EASE_ROW_MIN = 64 };
+
+static enum meros_code no_memory(struct meros_err *err)
+{
+    return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while learning.");
+}
+
+/* --- matrices */
+
+static float reads(float weight, enum reco_reading reading)
+{
+    if (reading != RECO_READ_SIGNED && weight < 0) return 0;
+    return reading == RECO_READ_AT_MOST_ONE && weight > 1 ? 1 : weight;
+}
+
+/* The part's triples with items by `number` (NULL: as they are) among `items`. */
+static enum meros_code build(const struct reco_data *d, enum reco_part part, enum reco_reading reading, const uint32_t *number,
+                             size_t items, struct reco_matrix *out, struct meros_err *err)
+{
+    struct interaction *x = malloc((d->n + 1) * sizeof *x);
+    struct reco_matrix m = {0};
+    size_t n = 0;
+    if (x == NULL) return no_memory(err);
+    for (size_t u = 0; u < d->users; u++)
+        for (size_t i = d->start[u]; i < reco_data_end(d, part, u); i++) {
+            const float w = reads(d->weight[i], reading);
+            if (w != 0) x[n++] = (struct interaction){(uint32_t)u, number == NULL ? d->item[i] : number[d->item[i]], w};
+        }
+    enum meros_code rc = interactions_build(x, n, d->users, items, 0, &m.by_user, err);
+    free(x);
+    if (rc == MEROS_OK) rc = interactions_transpose(&m.by_user, 0, &m.by_item, err);
+    if (rc == MEROS_OK) *out = m;
+    else reco_matrix_done(&m);
+    return rc;
+}
+
+enum meros_code reco_matrix_build(const struct reco_data *d, enum reco_part part, enum reco_reading reading, struct reco_matrix *out,
+                                  struct meros_err *err)
+{
+    return build(d, part, reading, NULL, d->items, out, err);
+}
+
+void reco_matrix_done(struct reco_matrix *m)
+{
+    interactions_done(&m->by_user);
+    interactions_done(&m->by_item);
+}
+
+static size_t matrix_memory(const struct reco_data *d)
+{
+    return d->n * sizeof(struct interaction) + interactions_memory(d->users, d->n) + interactions_memory(d->items, d->n);
+}
+
+/* --- what everybody takes */
+
+static void share_of_best(const struct popularity *p, float *out)
+{
+    float best = 0;
+    for (size_t i = 0; i < p->items; i++) best = fmaxf(best, p->score[i]);
+    for (size_t i = 0; i < p->items; i++) out[i] = best > 0 ? fmaxf(p->score[i], 0) / best : 0;
+}
+
+/* half_life in days; 0: as the weights are. */
+static enum meros_code popular(const struct reco_data *d, enum reco_part part, double half_life, float *out, struct meros_err *err)
+{
+    struct popularity_event *e = malloc((d->n + 1) * sizeof *e);
+    struct popularity p;
+    size_t n = 0;
+    if (e == NULL) return no_memory(err);
+    for (size_t u = 0; u < d->users; u++)
+        for (size_t i = d->start[u]; i < reco_data_end(d, part, u); i++)
+            e[n++] = (struct popularity_event){d->item[i], d->weight[i], (double)(d->last_at - d->at[i]) / (double)TIME_DAY};
+    enum meros_code rc = popularity_fit(e, n, d->items, half_life, NULL, 0, &p, err);
+    free(e);
+    if (rc != MEROS_OK) return rc;
+    share_of_best(&p, out);
+    popularity_done(&p);
+    return MEROS_OK;
+}
+
+/* --- EASE, of the items that anybody took: what nobody took says nothing and would cost as much */
+
+static size_t number_taken(const struct reco_data *d, enum reco_part part, uint32_t *number, uint32_t *taken)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < d->items; i++) number[i] = UINT32_MAX;
+    for (size_t u = 0; u < d->users; u++)
+        for (size_t i = d->start[u]; i < reco_data_end(d, part, u); i++) number[d->item[i]] = 0;
+    for (size_t i = 0; i < d->items; i++) {
+        if (number[i] == UINT32_MAX) continue;
+        number[i] = (uint32_t)n;
+        taken[n++] = (uint32_t)i;
+    }
+    return n;
+}
+
+/* Rows of the n items in `taken` as rows of all. */
+static enum meros_code widen(struct reco_rows *rows, const uint32_t *number, const uint32_t *taken, size_t items, struct meros_err *err)
+{
+    size_t *start = calloc(items + 1, sizeof *start);
+    if (start == NULL) return no_memory(err);
+    for (size_t e = 0; e < rows->n; e++) rows->item[e] = taken[rows->item[e]];
+    for (size_t i = 0; i < items; i++)
+        start[i + 1] = number[i] == UINT32_MAX ? start[i] : rows->start[number[i] + 1];
+    free(rows->start);
+    rows->start = start;
+    rows->items = items;
+    return MEROS_OK;
+}
+
+static enum meros_code ease(struct recommender *r, double lambda, const struct reco_data *d, enum reco_part part, const struct ml_run *run,
+                            struct meros_err *err)
+{
+    uint32_t *number = malloc((d->items + 1) * sizeof *number), *taken = malloc((d->items + 1) * sizeof *taken);
+    struct reco_matrix x = {0};
+    struct ease_model m = {0};
+    struct reco_rows rows = {0};
+    enum meros_code rc = number == NULL || taken == NULL ? no_memory(err) : MEROS_OK;
+    if (rc != MEROS_OK) goto out;
+    const size_t n = number_taken(d, part, number, taken);
+    rc = build(d, part, RECO_READ_AT_MOST_ONE, number, n, &x, err);
+    if (rc == MEROS_OK) rc = ease_fit(&x.by_user, &x.by_item, lambda, run, &m, err);
+    const size_t row = n == 0 ? 1 : EASE_ENTRIES / n;
+    if (rc == MEROS_OK) rc = reco_rows_of(&m, row < EASE_ROW_MIN ? EASE_ROW_MIN : row, &rows, err);
+    if (rc == MEROS_OK) rc = widen(&rows, number, taken, d->items, err);
+    if (rc == MEROS_OK) {
+        r->ease = rows;
+        rows = (struct reco_rows){0};
+    }
+out:
+    reco_rows_done(&rows);
+    ease_model_done(&m);
+    reco_matrix_done(&x);
+    free(number);
+    free(taken);
+    return rc;
+}
+
+/* --- the others */
+
+static enum meros_code item_knn(struct recommender *r, const struct item_knn_params *p, const struct reco_data *d, enum reco_part part,
+                                const struct ml_run *run, struct meros_err *err)
+{
+    struct reco_matrix x = {0};
+    enum meros_code rc = reco_matrix_build(d, part, RECO_READ_POSITIVE, &x, err);
+    if (rc == MEROS_OK) rc = item_knn_fit(&x.by_user, &x.by_item, p, run, &r->item_knn, err);
+    if (rc == MEROS_OK) rc = recommender_finish(r, err);
+    reco_matrix_done(&x);
+    return rc;
+}
+
+static enum meros_code als(struct recommender *r, const struct als_params *p, const struct reco_data *d, enum reco_part part,
+                           const struct ml_run *run, struct meros_err *err)
+{
+    struct reco_matrix x = {0};
+    enum meros_code rc = reco_matrix_build(d, part, RECO_READ_SIGNED, &x, err);
+    if (rc == MEROS_OK) rc = als_fit(&x.by_user, &x.by_item, p, run, &r->als, err);
+    reco_matrix_done(&x);
+    if (rc != MEROS_OK) return rc;
+    free(r->als.user); /* customers are folded in */
+    r->als.user = NULL;
+    r->als.users = 0;
+    return MEROS_OK;
+}
+
+static enum meros_code sequence(struct recommender *r, const struct reco_data *d, enum reco_part part, struct meros_err *err)
+{
+    const struct transitions_params p = TRANSITIONS_PARAMS_DEFAULT;
+    size_t *start = malloc((d->users + 1) * sizeof *start), n = 0;
+    uint32_t *item = malloc((d->n + 1) * sizeof *item);
+    enum meros_code rc = start == NULL || item == NULL ? no_memory(err) : MEROS_OK;
+    for (size_t u = 0; rc == MEROS_OK && u < d->users; u++) {
+        start[u] = n;
+        for (size_t i = d->start[u]; i < reco_data_end(d, part, u); i++)
+            if (d->weight[i] > 0) item[n++] = d->item[i];
+    }
+    if (rc == MEROS_OK) {
+        start[d->users] = n;
+        const struct sequences s = {.n = d->users, .start = start, .item = item};
+        rc = transitions_fit(&s, d->items, &p, d->budget - d->bytes, &r->next, err);
+        r->next_decay = p.decay;
+    }
+    free(start);
+    free(item);
+    return rc;
+}
+
+static enum meros_code content(struct recommender *r, const struct reco_data *d, struct meros_err *err)
+{
+    const struct neighbours *c = &d->content;
+    struct neighbours n = {.items = c->items, .n = c->n};
+    n.start = malloc((c->items + 1) * sizeof *n.start);
+    n.item = malloc((c->n + 1) * sizeof *n.item);
+    n.score = malloc((c->n + 1) * sizeof *n.score);
+    if (n.start == NULL || n.item == NULL || n.score == NULL) {
+        neighbours_done(&n);
+        return no_memory(err);
+    }
+    memcpy(n.start, c->start, (c->items + 1) * sizeof *n.start);
+    memcpy(n.item, c->item, c->n * sizeof *n.item);
+    memcpy(n.score, c->score, c->n * sizeof *n.score);
+    r->content = n;
+    return MEROS_OK;
+}
+
+/* --- whichever */
+
+void reco_forget(struct recommender *r, enum reco_algorithm a)
+{
+    switch (a) {
+    case RECO_CONTENT: neighbours_done(&r->content); break;
+    case RECO_ITEM_KNN:
+        neighbours_done(&r->item_knn);
+        neighbours_done(&r->item_knn_turned);
+        break;
+    case RECO_EASE: reco_rows_done(&r->ease); break;
+    case RECO_ALS:
+        als_model_done(&r->als);
+        r->als = (struct als_model){0};
+        break;
+    case RECO_SEQUENCE: neighbours_done(&r->next); break;
+    case RECO_BLEND: memset(r->blend, 0, sizeof r->blend); break;
+    case RECO_POPULAR:
+    case RECO_ALGORITHMS: break;
+    }
+}
+
+void reco_move(struct recommender *to, struct recommender *from, enum reco_algorithm a)
+{
+    reco_forget(to, a);
+    switch (a) {
+    case RECO_POPULAR: memcpy(to->popular, from->popular, from->items * sizeof *to->popular); break;
+    case RECO_CONTENT:
+        to->content = from->content;
+        from->content = (struct neighbours){0};
+        break;
+    case RECO_ITEM_KNN:
+        to->item_knn = from->item_knn;
+        to->item_knn_turned = from->item_knn_turned;
+        from->item_knn = from->item_knn_turned = (struct neighbours){0};
+        break;
+    case RECO_EASE:
+        to->ease = from->ease;
+        from->ease = (struct reco_rows){0};
+        break;
+    case RECO_ALS:
+        to->als = from->als;
+        from->als = (struct als_model){0};
+        break;
+    case RECO_SEQUENCE:
+        to->next = from->next;
+        to->next_decay = from->next_decay;
+        from->next = (struct neighbours){0};
+        break;
+    case RECO_BLEND:
+    case RECO_ALGORITHMS: break;
+    }
+}
+
+enum meros_code reco_fit(struct recommender *r, enum reco_algorithm a, const struct reco_settings *s, const struct reco_data *d,
+                         enum reco_part part, struct training_part *progress, struct meros_err *err)
+{
+    const struct ml_run run = training_ml_run(progress, d->bytes + matrix_memory(d));
+    reco_forget(r, a);
+    switch (a) {
+    case RECO_POPULAR: return popular(d, part, 0, r->popular, err);
+    case RECO_CONTENT: return d->content.n > 0 ? content(r, d, err) : MEROS_OK;
+    case RECO_ITEM_KNN: return item_knn(r, &s->knn, d, part, &run, err);
+    case RECO_EASE: return ease(r, s->ease_lambda, d, part, &run, err);
+    case RECO_ALS: return als(r, &s->als, d, part, &run, err);
+    case RECO_SEQUENCE: return sequence(r, d, part, err);
+    case RECO_BLEND:
+    case RECO_ALGORITHMS: break;
+    }
+    return err_set(err, MEROS_INTERNAL, "There is nothing to fit of this algorithm.");
+}
+
+static enum meros_code together(struct recommender *r, const struct reco_data *d, const struct ml_run *run, struct meros_err *err)
+{
+    const struct bought_together_params p = BOUGHT_TOGETHER_PARAMS_DEFAULT;
+    struct interaction *x = malloc((d->n_lines + 1) * sizeof *x);
+    struct reco_matrix m = {0};
+    size_t order = 0;
+    if (x == NULL) return no_memory(err);
+    for (size_t i = 0; i < d->n_lines; i++) {
+        order += i > 0 && d->lines[i].order_no != d->lines[i - 1].order_no;
+        x[i] = (struct interaction){(uint32_t)order, reco_data_item(d, d->lines[i].product_no), 1};
+    }
+    enum meros_code rc = interactions_build(x, d->n_lines, d->orders, d->items, 0, &m.by_user, err);
+    free(x);
+    if (rc == MEROS_OK) rc = interactions_transpose(&m.by_user, 0, &m.by_item, err);
+    if (rc == MEROS_OK) rc = bought_together_fit(&m.by_user, &m.by_item, &p, run, &r->together, err);
+    reco_matrix_done(&m);
+    return rc;
+}
+
+/* --- what is not compared */
+
+static enum meros_code repeats(struct recommender *r, const struct reco_data *d, const struct ml_run *run, struct meros_err *err)
+{
+    (void)r, (void)d, (void)run, (void)err;
+    return MEROS_OK;
+}
+
+enum meros_code reco_fit_rest(struct recommender *r, const struct reco_data *d, struct training_part *progress, struct meros_err *err)
+{
+    const struct ml_run run = training_ml_run(progress, d->bytes + d->n_lines * sizeof(struct interaction));
+    enum meros_code rc = popular(d, RECO_PART_ALL, TRENDING_DAYS, r->trending, err);
+    if (rc == MEROS_OK && d->n_lines > 0) rc = together(r, d, &run, err);
+    if (rc == MEROS_OK && d->n_lines > 0) rc = repeats(r, d, &run, err);
+    return rc;
+}
+
+size_t reco_fit_memory(enum reco_algorithm a, const struct reco_settings *s, const struct reco_data *d, struct ml_pool *pool)
+{
+    const size_t inputs = matrix_memory(d);
+    if (a == RECO_EASE) return inputs + ease_memory(d->items) + EASE_ENTRIES * (sizeof(uint32_t) + sizeof(float));
+    if (a != RECO_ALS) return 0;
+    size_t *start = calloc(d->items + 1, sizeof *start);
+    if (start == NULL) return SIZE_MAX;
+    for (size_t i = 0; i < d->n; i++) start[d->item[i] + 1]++;
+    for (size_t i = 0; i < d->items; i++) start[i + 1] += start[i];
+    const struct interactions by_user = {.rows = d->users, .cols = d->items, .n = d->n, .start = d->start};
+    const struct interactions by_item = {.rows = d->items, .cols = d->users, .n = d->n, .start = start};
+    const size_t bytes = als_memory(&s->als, &by_user, &by_item, pool);
+    free(start);
+    return inputs + bytes;
+}
