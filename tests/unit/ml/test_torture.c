@@ -11,6 +11,7 @@
 #include "meros/ml/ease.h"
 #include "meros/ml/item_knn.h"
 #include "meros/ml/popularity.h"
+#include "meros/ml/tfidf.h"
 #include "meros/ml/transitions.h"
 
 static enum meros_code do_fit(struct blobs *b, struct meros_err *err)
@@ -68,9 +69,10 @@ static enum meros_code do_recommend(struct blobs *b, struct meros_err *err)
     const struct item_knn_params kp = ITEM_KNN_PARAMS_DEFAULT;
     const struct bought_together_params bp = {.k = 3, .min_count = 1};
     const struct transitions_params tp = TRANSITIONS_PARAMS_DEFAULT;
+    const struct tfidf_params fp = TFIDF_PARAMS_DEFAULT;
     struct als_model als = {0};
     struct ease_model ease = {0};
-    struct neighbours knn = {0}, turned = {0}, next = {0};
+    struct neighbours knn = {0}, turned = {0}, next = {0}, alike = {0};
     struct bought_together baskets = {0};
     struct popularity popular = {0};
     struct ranking_metrics m;
@@ -87,10 +89,12 @@ static enum meros_code do_recommend(struct blobs *b, struct meros_err *err)
     if (code == MEROS_OK) code = neighbours_turn(&knn, &turned, err);
     if (code == MEROS_OK) code = bought_together_fit(&x, &by_item, &bp, NULL, &baskets, err);
     if (code == MEROS_OK) code = transitions_fit(&s, 4, &tp, 0, &next, err);
+    if (code == MEROS_OK) code = tfidf_fit(&x, &fp, NULL, &alike, err);
     if (code == MEROS_OK) code = popularity_fit(e, 2, 3, 1, category, 2, &popular, err);
     const struct ranking_model model = als_ranking(&als);
     if (code == MEROS_OK) code = ranking_evaluate(&model, &x, &x, 5, NULL, &m, err);
     popularity_done(&popular);
+    neighbours_done(&alike);
     neighbours_done(&next);
     bought_together_done(&baskets);
     neighbours_done(&turned);
