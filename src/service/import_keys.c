@@ -2,16 +2,17 @@
  *
  * The key is the id of what a row is about, so that all that a file says of it comes together. Lines of orders come by
  * customer first and then by order: then a customer's statistics, and the index pages where everything of a customer lies,
- * are touched in one slice and not in each. That needs the lines of each order to have one customer and to stand together,
- * which they nearly always do. It is watched while a file is read (a set of hashes of the orders seen; an order that seems to
- * come twice because two hashes are equal does no harm). A file of which it is not true, or one of more orders than the
- * set may hold, is sorted once more, by order alone and then by line. */
+ * are touched in one slice and not in each. That needs all lines of an order to have one customer, which they nearly always
+ * do. It is watched while a file is read: a table of the orders seen says by hashes whose each is, for those that come again
+ * after others (two orders that are taken for one do no harm). A rejected line may not name its customer; it takes that of
+ * the lines of its order around it. A file of which it is not true, or one of more orders than the table may hold, is sorted
+ * once more, by order alone and then by line. */
 #include <stdlib.h>
 #include <string.h>
 #include "imports_priv.h"
 #include "meros/base/crypto.h"
 
-enum { ORDERS_SEEN_MAX = 2 << 20, LINE_BYTES = 8 };
+enum { ORDERS_SEEN_MAX = 3 << 19, LINE_BYTES = 8 }; /* orders: 32 MB at most */
 
 const struct row_shape row_shapes[DATASET_COUNT] = {
 #define AT(type, member) offsetof(struct type, member)
@@ -37,51 +38,58 @@ static enum meros_code no_memory(struct meros_err *err)
     return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for the rows of an import.");
 }
 
-/* --- are the lines of each order together, and one customer's? */
+/* --- has each order one customer? */
+
+static uint64_t hash_of(struct str id)
+{
+    const struct crypto_hash128 h = crypto_hash128(id.p, id.n);
+    uint64_t v;
+    memcpy(&v, h.bytes, sizeof v);
+    return v;
+}
+
+static struct order_seen *place_of(const struct orders_seen *o, uint64_t order)
+{
+    size_t at = (order >> 1) & (o->cap - 1);
+    while (o->table[at].order != 0 && o->table[at].order != order) at = (at + 1) & (o->cap - 1);
+    return &o->table[at];
+}
 
 static bool grow_seen(struct orders_seen *o)
 {
-    const size_t cap = o->cap == 0 ? 1024 : 2 * o->cap;
-    uint64_t *hashes = calloc(cap, sizeof *hashes);
-    if (hashes == NULL) return false;
-    for (size_t k = 0; k < o->cap; k++) {
-        if (o->hashes[k] == 0) continue;
-        size_t at = (o->hashes[k] >> 1) & (cap - 1);
-        while (hashes[at] != 0) at = (at + 1) & (cap - 1);
-        hashes[at] = o->hashes[k];
-    }
-    free(o->hashes);
-    o->hashes = hashes;
-    o->cap = cap;
+    struct orders_seen more = {.cap = o->cap == 0 ? 1024 : 2 * o->cap};
+    if ((more.table = calloc(more.cap, sizeof *more.table)) == NULL) return false;
+    for (size_t k = 0; k < o->cap; k++)
+        if (o->table[k].order != 0) *place_of(&more, o->table[k].order) = o->table[k];
+    free(o->table);
+    o->table = more.table;
+    o->cap = more.cap;
     return true;
 }
 
-/* False if the order was seen before, or no more can be remembered. */
-static bool see_order(struct orders_seen *o, struct str order_id)
+/* False if the order was seen before as somebody else's, or no more can be remembered. */
+static bool see_order(struct orders_seen *o, struct str order_id, struct str customer_id)
 {
-    const struct crypto_hash128 h = crypto_hash128(order_id.p, order_id.n);
-    uint64_t v;
-    memcpy(&v, h.bytes, sizeof v);
-    v |= 1; /* 0: a free place */
-    if (2 * o->n >= o->cap && (o->n >= ORDERS_SEEN_MAX || !grow_seen(o))) return false;
-    size_t at = (v >> 1) & (o->cap - 1);
-    for (; o->hashes[at] != 0; at = (at + 1) & (o->cap - 1))
-        if (o->hashes[at] == v) return false;
-    o->hashes[at] = v;
+    const struct order_seen seen = {hash_of(order_id) | 1 /* 0: a free place */, hash_of(customer_id)};
+    if (4 * o->n >= 3 * o->cap && (o->n >= ORDERS_SEEN_MAX || !grow_seen(o))) return false;
+    struct order_seen *place = place_of(o, seen.order);
+    if (place->order != 0) return place->customer == seen.customer;
+    *place = seen;
     o->n++;
     return true;
 }
 
-/* Notes an order line and gives its customer: that of the first line of its order. */
+/* Notes an order line and gives its customer: that of the lines of its order before it. */
 static struct str customer_of_order(struct importing *x, const struct order_row *r)
 {
     struct orders_seen *o = &x->orders;
     if (o->order.data == NULL || !str_eq(r->order_id, (struct str){o->order.data, o->order.len})) {
-        if (!o->irregular && !see_order(o, r->order_id)) o->irregular = true;
+        const struct str customer = r->rejected ? (struct str){"", 0} : r->customer_id;
+        if (!o->irregular && !see_order(o, r->order_id, customer)) o->irregular = true;
         buf_clear(&o->order);
         buf_clear(&o->customer);
         buf_append(&o->order, r->order_id.p, r->order_id.n);
-        if (!r->rejected) buf_append(&o->customer, r->customer_id.p, r->customer_id.n);
+        buf_append(&o->customer, customer.p, customer.n);
     } else if (!r->rejected && !str_eq(r->customer_id, (struct str){o->customer.data, o->customer.len})) {
         o->irregular = true; /* also one whose first line was rejected, its customer not known then */
     }
@@ -102,8 +110,8 @@ void import_keys_done(struct importing *x)
     buf_done(&x->key);
     buf_done(&x->orders.order);
     buf_done(&x->orders.customer);
-    free(x->orders.hashes);
-    x->orders.hashes = NULL;
+    free(x->orders.table);
+    x->orders.table = NULL;
 }
 
 /* --- a row's memory, then its strings, each behind its length (UINT32_MAX: absent) */
@@ -186,8 +194,8 @@ enum meros_code import_sort(struct importing *x, struct meros_err *err)
 {
     struct spool by_order;
     enum meros_code rc = spool_end(&x->spool, err);
-    free(x->orders.hashes);
-    x->orders.hashes = NULL;
+    free(x->orders.table);
+    x->orders.table = NULL;
     if (rc != MEROS_OK || !x->orders.irregular) return rc;
     rc = spool_open(&by_order, x->spool.dir, err);
     if (rc == MEROS_OK) rc = sort_by_order(x, &by_order, err);

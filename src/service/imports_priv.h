@@ -34,8 +34,11 @@ struct row_shape {
 extern const struct row_shape row_shapes[DATASET_COUNT];
 
 /* Whether lines of orders come by customer (import_keys.c). */
+struct order_seen { /* hashes; order 0: none */
+    uint64_t order, customer;
+};
 struct orders_seen {
-    uint64_t *hashes;
+    struct order_seen *table;
     size_t n, cap;
     struct buf order, customer; /* of the last line */
     bool irregular;

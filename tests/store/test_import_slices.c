@@ -96,6 +96,38 @@ Test(import_slices, of_any_size_give_the_same_tables_and_counts, .timeout = 300)
     for (size_t k = 0; k < TABLES; k++) free(whole.tables[k]);
 }
 
+Test(import_slices, give_the_same_of_orders_that_come_in_pieces, .timeout = 300)
+{
+    static const char *const texts[] = {
+        "o1,ann,2024-01-01,p1,1,5,\no2,ben,2024-01-02,p1,2,5,\no1,ann,2024-01-01,p2,1,7,\no3,ann,2024-01-03,p1,1,1,\no2,ben,2024-01-02,p3,1,4,\n",
+        "o1,ann,2024-01-01,p1,1,5,\no2,ben,2024-01-02,p1,2,5,\no1,,2024-01-01,p2,1,7,\no1,ann,2024-01-01,p3,1,7,\no3,cid,2024-01-03,p1,1,1,\n",
+        "o1,,2024-01-01,p1,1,5,\no2,ben,2024-01-02,p1,2,5,\no1,ann,2024-01-01,p2,1,7,\no3,,2024-01-03,p1,1,1,\no2,ben,2024-01-02,p3,1,4,\no3,,2024-01-03,p2,1,1,\n",
+        "o1,ann,2024-01-01,p1,1,5,\no2,ben,2024-01-02,p1,2,5,\no1,ben,2024-01-01,p2,1,7,\no3,ann,2024-01-03,p1,1,1,\no2,ben,2024-01-02,p3,1,4,\n",
+    };
+    static const char *const owners[] = {"o1|ann|2\no2|ben|2\no3|ann|1\n", "o1|ann|2\no2|ben|1\no3|cid|1\n", "o1|ann|1\no2|ben|2\n",
+                                         "o1|ben|2\no2|ben|2\no3|ann|1\n"};
+    for (size_t t = 0; t < sizeof texts / sizeof texts[0]; t++) {
+        char *first = NULL;
+        for (size_t rows = 1; rows <= 4; rows++) {
+            char text[1000];
+            struct shop s;
+            shop_open(&s);
+            s.svc.settings.import_slice_rows = rows;
+            snprintf(text, sizeof text, "%s%s", ORDERS, texts[t]);
+            shop_orders(&s, text);
+            check_order_side(s.db);
+            EXPECT_TABLE(&s, "select order_id, customer_id, count(*) from order_lines l join order_ids using (order_no) "
+                             "join customers c on c.customer_no = l.customer_no group by 1, 2 order by 1", owners[t]);
+            char *lines = pg_table(s.db, queries[0]);
+            if (first == NULL) first = lines;
+            else cr_expect_str_eq(lines, first, "file %zu in slices of %zu:\n%s\nnot\n%s", t, rows, lines, first);
+            if (lines != first) free(lines);
+            shop_close(&s);
+        }
+        free(first);
+    }
+}
+
 /* Advisory locks of this test's database: others use the server too. */
 #define LOCKS "pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())"
 
