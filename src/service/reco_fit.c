@@ -126,7 +126,7 @@ static enum meros_code widen(struct reco_rows *rows, const uint32_t *number, con
 static enum meros_code ease(struct recommender *r, double lambda, const struct reco_data *d, enum reco_part part, const struct ml_run *run,
                             struct meros_err *err)
 {
-    uint32_t *number = malloc((d->items + 1) * sizeof *number), *taken = malloc((d->items + 1) * sizeof *taken);
+    uint32_t *number = calloc(d->items + 1, sizeof *number), *taken = calloc(d->items + 1, sizeof *taken);
     struct reco_matrix x = {0};
     struct ease_model m = {0};
     struct reco_rows rows = {0};
