@@ -132,7 +132,7 @@ Test(interactions, of_who_refused_profiling_are_nobodys)
     shop_orders(&s, "order_id,customer_id,ordered_at,product_id,quantity\no1,a,2024-01-21,p,1\no2,b,2024-01-21,p,1\n");
     pg_run(s.db, "update customers set consent = '{\"profiling\": false}' where customer_id = 'a';"
                  "update customers set consent = '{\"profiling\": true, \"marketing\": false}' where customer_id = 'b'");
-    EXPECT_PAIRS(&s, &interaction_weights_default, NULL, "c|p|1|2024-01-01|-|0\nb|p|6|2024-01-21|2024-01-21|1\n");
+    EXPECT_PAIRS(&s, &interaction_weights_default, NULL, "b|p|6|2024-01-21|2024-01-21|1\nc|p|1|2024-01-01|-|0\n");
     buf_init(&l.b, 1 << 16);
     struct store_conn *c = pg_conn(s.db);
     cr_assert_eq(store_begin_snapshot(c, &s.err), MEROS_OK);
