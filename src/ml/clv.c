@@ -278,14 +278,17 @@ static enum meros_code fit_values(const double *n, const double *mean, size_t ro
     *out = (struct clv_spend_model){0};
     observe(out, n, mean, rows, p->mean_value);
     /* A deviation of rounding is none: all purchases are worth the same, and the likelihood has no maximum. */
-    if (rows < 2 || !(out->deviation > 1e-9 * out->mean)) return MEROS_OK;
+    out->alike = rows > 1 && !(out->deviation > 1e-9 * out->mean);
+    if (rows < 2 || out->alike) return MEROS_OK;
     enum meros_code rc = gamma_gamma_fit(n, mean, rows, p->penalty, run, &f, &log_likelihood, err);
     if (rc != MEROS_OK) return rc;
     out->fit = fitted(&f, log_likelihood);
     memcpy(out->parameter, f.parameter, sizeof out->parameter);
     memcpy(out->standard_error, f.standard_error, sizeof out->standard_error);
     memcpy(out->covariance, f.covariance, sizeof out->covariance);
-    if (out->parameter[1] > 1) out->kind = CLV_SPEND_GAMMA_GAMMA;
+    /* Where customers differ no more than chance makes their means differ, the likelihood rises with q without end. */
+    out->alike = !f.converged && out->parameter[1] > CLV_ALIKE_Q;
+    if (out->parameter[1] > 1 && !out->alike) out->kind = CLV_SPEND_GAMMA_GAMMA;
     return MEROS_OK;
 }
 

@@ -1,4 +1,4 @@
-#include "meros/ml/clv.h"
+#include "clv_score_priv.h"
 
 #include <math.h>
 #include <string.h>
@@ -87,20 +87,16 @@ static double pairs_active(const struct seen *s, double horizon)
  *   e^(-delta h) E(h) + delta integral over (0, h) of e^(-delta u) E(u) du,
  * in panels of ln(1 + u / (alpha + T)), in which E is smooth. What lies where e^(-delta u) < e^-40 is left out. */
 
-struct expected {
-    double orders, discounted;
-};
-
 enum { PANELS_MAX = 32 };
 
-static struct expected expect(const struct seen *s, double delta, double horizon)
+static struct clv_active expect(const struct seen *s, double delta, double horizon)
 {
     const double scale = s->parameter[1] + s->t;
     double at[BGNBD_HORIZONS] = {horizon}, within[BGNBD_HORIZONS];
-    if (!(horizon > 0)) return (struct expected){0, 0};
+    if (!(horizon > 0)) return (struct clv_active){0, 0};
     if (delta == 0) {
         expected_active(s, at, 1, within);
-        return (struct expected){within[0], within[0]};
+        return (struct clv_active){within[0], within[0]};
     }
     const double most = delta > 0 ? fmin(horizon, 40 / delta) : horizon;
     const int panels = (int)fmin(ceil(fabs(delta) * most / 2), PANELS_MAX);
@@ -115,7 +111,7 @@ static struct expected expect(const struct seen *s, double delta, double horizon
             sum += gauss_few_weight[i] * span * (scale + at[i]) * exp(-delta * at[i]) * within[i];
         if (last) orders = within[GAUSS_FEW];
     }
-    return (struct expected){orders, fmax(exp(-delta * horizon) * orders + delta * sum, 0)};
+    return (struct clv_active){orders, fmax(exp(-delta * horizon) * orders + delta * sum, 0)};
 }
 
 /* --- the value of a purchase */
@@ -246,7 +242,7 @@ void clv_score(const struct clv_model *m, const struct clv_question *q, const st
     const struct worth w = value_of(&m->spend, h);
     const double unit = clv_unit_days(m->purchase.unit), horizon = at_least_0(q->horizon_days) / unit, delta = delta_of(&m->purchase, q);
     const double alive = p_alive(&s), scale = s.parameter[1] + s.t;
-    struct expected e = expect(&s, delta, horizon);
+    struct clv_active e = expect(&s, delta, horizon);
     *out = (struct clv_answer){
         .population = s.t == 0,
         .p_alive = alive,
@@ -262,6 +258,18 @@ void clv_score(const struct clv_model *m, const struct clv_question *q, const st
     else no_interval(out);
 }
 
+double clv_alive(const struct clv_purchase_model *m, const struct clv_history *h)
+{
+    const struct seen s = look_at(m, h);
+    return p_alive(&s);
+}
+
+struct clv_active clv_if_active(const struct clv_purchase_model *m, const struct clv_question *q, const struct clv_history *h)
+{
+    const struct seen s = look_at(m, h);
+    return expect(&s, delta_of(m, q), at_least_0(q->horizon_days) / clv_unit_days(m->unit));
+}
+
 int clv_breakdown(const struct clv_model *m, const struct clv_question *q, const struct clv_history *h, double step_days,
                   struct clv_step *out, int n)
 {
@@ -270,7 +278,7 @@ int clv_breakdown(const struct clv_model *m, const struct clv_question *q, const
     const double unit = clv_unit_days(m->purchase.unit), delta = delta_of(&m->purchase, q), alive = p_alive(&s);
     for (int i = 0; i < n; i++) {
         const double days = fmin((i + 1) * step_days, q->horizon_days);
-        const struct expected e = expect(&s, delta, days / unit);
+        const struct clv_active e = expect(&s, delta, days / unit);
         out[i] = (struct clv_step){days, alive * e.orders, alive * e.orders * w.mean, alive * e.discounted * w.mean};
         if (!(days < q->horizon_days)) return i + 1;
     }

@@ -202,6 +202,27 @@ static void write_candidates(struct jsonw *w, const struct clv_training *t)
     jsonw_end_array(w);
 }
 
+/* Why everybody's orders are expected to be worth the same. */
+static void write_mean_warning(struct jsonw *w, const struct clv_spend_model *s, double penalty)
+{
+    char text[300];
+    if (s->alike && !(s->deviation > 1e-9 * s->mean)) {
+        snprintf(text, sizeof text, "Every order that counts was worth the same, %.2f: there is no spread to learn from, and everybody's "
+                                    "next order is expected to be worth that.", s->mean);
+        jsonw_cstr(w, text);
+    } else if (s->alike) {
+        snprintf(text, sizeof text, "Customers differ in what they spend no more than chance makes them; everybody's orders are expected to "
+                                    "be worth the mean, %.2f.", s->mean);
+        jsonw_cstr(w, text);
+    } else if (penalty > 0) {
+        jsonw_cstr(w, "Under this penalty nothing is learnt from what each customer spends (or they differ too little, or too few came "
+                      "back); everybody's orders are expected to be worth the mean.");
+    } else {
+        jsonw_cstr(w, "There is too little difference in what customers spend to learn from (or too few who came back); everybody's "
+                      "orders are expected to be worth the mean.");
+    }
+}
+
 static void write_warnings(struct jsonw *w, const struct clv_training *t)
 {
     const struct clv_purchase_model *p = &t->model->model.purchase;
@@ -217,12 +238,7 @@ static void write_warnings(struct jsonw *w, const struct clv_training *t)
                                         "(say 0.01) may help.");
     if (s->kind == CLV_SPEND_GAMMA_GAMMA && !s->fit.converged)
         jsonw_cstr(w, "The parameters of what is spent did not settle; expected values of orders are to be taken with care.");
-    if (s->kind == CLV_SPEND_MEAN && t->params.penalty > 0)
-        jsonw_cstr(w, "Under this penalty nothing is learnt from what each customer spends (or they differ too little, or too few came "
-                      "back); everybody's orders are expected to be worth the mean.");
-    else if (s->kind == CLV_SPEND_MEAN)
-        jsonw_cstr(w, "There is too little difference in what customers spend to learn from (or too few who came back); everybody's "
-                      "orders are expected to be worth the mean.");
+    if (s->kind == CLV_SPEND_MEAN) write_mean_warning(w, s, t->params.penalty);
     if (s->kind == CLV_SPEND_NONE) jsonw_cstr(w, "Nothing is known of what orders are worth; lifetime values are null.");
     if (s->correlation_warning) {
         snprintf(text, sizeof text,

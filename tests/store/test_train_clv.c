@@ -346,6 +346,26 @@ Test(train_clv, what_did_not_converge_never_takes_the_place_of_what_did)
     close_shop(&s);
 }
 
+/* A shop with one price: a model of values has nothing to learn, and what an order is worth is known all the same. */
+Test(train_clv, of_a_shop_with_one_price_expects_that_price_and_says_so)
+{
+    struct shop s;
+    open_shop(&s);
+    fill(&s, 400, false);
+    pg_run(s.db, "update customer_days set net = 20 * purchases where purchases > 0; delete from customer_days where purchases <> 1");
+    struct json *result = train(&s, as_of("bgnbd"));
+    const struct json *metrics = json_get(result, "metrics");
+    char *text = json_dump(metrics);
+    cr_assert(json_bool(json_get(metrics, "converged")), "%s", text);
+    cr_assert(str_is(json_str(json_get(metrics, "value_model")), "mean"), "%s", text);
+    cr_assert_eq(metric_of(result, "value_mean", NULL), 20);
+    cr_assert_not_null(strstr(text, "Every order that counts was worth the same, 20.00"), "%s", text);
+    cr_assert_eq(answer(&s, "c1", TIME_NONE, NULL, "expected_order_value"), 20);
+    free(text);
+    json_free(result);
+    close_shop(&s);
+}
+
 struct ids {
     char first[MODEL_ID_CAP];
 };

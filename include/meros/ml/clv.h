@@ -82,9 +82,13 @@ struct clv_spend_model {
     /* Pearson's, of number and mean value of purchases; NaN if it has none. Gamma-Gamma assumes none (see warn). */
     double correlation;
     bool correlation_warning;  /* |correlation| > CLV_CORRELATION_WARN */
+    /* MEAN because customers do not differ in what they spend: every basket is worth the same (deviation 0), or their means
+     * differ no more than chance makes them, q rising past CLV_ALIKE_Q without end. Not stored. */
+    bool alike;
     struct clv_fitted fit;
 };
 #define CLV_CORRELATION_WARN 0.3
+#define CLV_ALIKE_Q 1e3 /* beyond it what customers are expected to spend differs by 3 % (1 / sqrt(q)) and less */
 
 struct clv_model {
     struct clv_purchase_model purchase;

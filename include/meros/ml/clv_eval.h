@@ -35,7 +35,7 @@ struct clv_holdout {
     double coverage;           /* share of customers whose actual value lay within [low, high] at `level` */
     double coverage_customers; /* how many that was counted on: at most CLV_COVERAGE_MAX, evenly from all */
 };
-enum { CLV_COVERAGE_MAX = 20000 };
+enum { CLV_COVERAGE_MAX = 10000 };
 
 /* The model's expectations are computed in parallel; sums are of fixed parts, so the bits do not depend on threads. */
 enum meros_code clv_evaluate(const struct clv_model *m, const struct clv_holdout_data *h, const struct ml_run *run,
@@ -44,9 +44,9 @@ enum meros_code clv_evaluate(const struct clv_model *m, const struct clv_holdout
 /* Repeat purchases cumulated over time: expected of the whole population from each customer's first purchase on, without
  * looking at what they bought; and observed. Day 0 is the day of the earliest first purchase, so the calibration ends with
  * day `max t`; daily[d] (n_days of them, to the end of the hold-out) counts repeat purchase days on day d. Steps of
- * CLV_TRACKING_DAYS, the last one shorter if need be. With covariates at most CLV_TRACKING_MAX customers, evenly from all,
- * stand for the rest. */
-enum { CLV_TRACKING_DAYS = 7, CLV_TRACKING_MAX = 20000 };
+ * CLV_TRACKING_DAYS, the last one shorter if need be. t are whole days. Of more than CLV_TRACKING_MAX different covariates so
+ * many customers, evenly from all, stand for the rest. */
+enum { CLV_TRACKING_DAYS = 7, CLV_TRACKING_MAX = 2000 };
 struct clv_tracking_step {
     double day;                /* the step's last */
     double expected, observed; /* cumulated to there */

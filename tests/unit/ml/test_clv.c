@@ -266,3 +266,47 @@ Test(clv, a_fit_that_began_with_a_sample_is_the_maximum_of_all, .timeout = 600)
     for (int i = 0; i < 4; i++)
         cr_expect(fabs(m.purchase.parameter[i] - want[i]) < 3 * m.purchase.standard_error[i], "%d: %g +- %g", i, m.purchase.parameter[i], m.purchase.standard_error[i]);
 }
+
+/* --- customers who spend alike */
+
+enum baskets { ONE_PRICE, ROUNDED, TWO_PRICES };
+
+static struct clv_model fit_baskets(enum baskets what)
+{
+    enum { N = 1500 };
+    static double x[N], t_x[N], t[N], mean[N], days[N];
+    struct ml_rng rng;
+    struct clv_model m;
+    ml_rng_seed(&rng, 7);
+    for (int i = 0; i < N; i++) {
+        t[i] = 300;
+        simulate_bgnbd(&(struct bgnbd){BGNBD, 0.8, 20, 0.8, 2.5}, &rng, t[i], &x[i], &t_x[i]);
+        double sum = 0;
+        for (int k = 0; k < x[i]; k++) {
+            const double u = ml_rng_uniform(&rng);
+            sum += what == ONE_PRICE ? 20 : what == ROUNDED ? 20 + 0.01 * (u - 0.5) : u < 0.5 ? 10 : 20;
+        }
+        mean[i] = x[i] > 0 ? sum / x[i] : 0;
+        days[i] = x[i];
+    }
+    const struct clv_data d = {.n = N, .x = x, .t_x = t_x, .t = t, .mean_value = mean, .value_days = days};
+    cr_assert_eq(clv_fit(&d, &(struct clv_fit_params){CLV_BGNBD, CLV_DAY, 0, NAN}, NULL, &m, &err), MEROS_OK, "%s", err.detail);
+    cr_assert(m.purchase.fit.converged);
+    return m;
+}
+
+Test(clv, customers_who_spend_alike_are_expected_to_spend_the_mean)
+{
+    const struct clv_question q = {.horizon_days = 365, .annual_rate = 0.1, .level = 0.9};
+    for (enum baskets what = ONE_PRICE; what <= TWO_PRICES; what++) {
+        const struct clv_model m = fit_baskets(what);
+        struct clv_answer a;
+        cr_expect_eq(m.spend.kind, CLV_SPEND_MEAN, "%d", what);
+        cr_expect(m.spend.alike, "%d", what);
+        cr_expect_eq(clv_check(&m, &err), MEROS_OK, "%s", err.detail);
+        near(m.spend.mean, what == TWO_PRICES ? 15 : 20, what == TWO_PRICES ? 0.3 : 0.01);
+        clv_score(&m, &q, &(struct clv_history){3, 100, 150, 12, 3, NULL}, &a);
+        near(a.expected_order_value, m.spend.mean, 0);
+        cr_expect(a.low <= a.clv && a.clv <= a.high && a.high > a.low);
+    }
+}
