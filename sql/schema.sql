@@ -48,6 +48,27 @@ begin
     return null;
 end $$;
 
+CREATE FUNCTION public.meros_products_inserted() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if exists (select from made where name is not null or category is not null or price is not null or description is not null
+               or not available or attributes <> '{}') then
+        perform pg_notify('meros_products', '');
+    end if;
+    return null;
+end $$;
+
+CREATE FUNCTION public.meros_products_updated() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if exists (select from made) then
+        perform pg_notify('meros_products', '');
+    end if;
+    return null;
+end $$;
+
 CREATE FUNCTION public.meros_webhook_tell(type_ text, subject_ text) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -95,7 +116,8 @@ CREATE TABLE public.changed_customers (
     bulk boolean DEFAULT false NOT NULL,
     customers integer NOT NULL,
     customer_nos bigint[] NOT NULL,
-    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    origin text DEFAULT current_setting('meros.origin'::text, true)
 );
 
 ALTER TABLE public.changed_customers ALTER COLUMN change_no ADD GENERATED ALWAYS AS IDENTITY (
@@ -718,6 +740,8 @@ CREATE UNIQUE INDEX models_active ON public.models USING btree (kind, name) WHER
 
 CREATE INDEX outcomes_campaign ON public.outcomes USING btree (campaign, customer_no);
 
+CREATE INDEX products_changed ON public.products USING btree (changed_at);
+
 CREATE UNIQUE INDEX recommendation_experiments_running ON public.recommendation_experiments USING btree ((true)) WHERE (ended_at IS NULL);
 
 CREATE INDEX rejections_received ON public.rejections USING btree (received_at);
@@ -743,6 +767,10 @@ CREATE TRIGGER jobs_notify_change AFTER UPDATE OF state, cancel_requested ON pub
 CREATE TRIGGER jobs_notify_new AFTER INSERT ON public.jobs FOR EACH ROW EXECUTE FUNCTION public.meros_notify_jobs();
 
 CREATE TRIGGER models_activated AFTER UPDATE OF active ON public.models FOR EACH ROW WHEN ((new.active AND (NOT old.active))) EXECUTE FUNCTION public.meros_model_activated();
+
+CREATE TRIGGER products_inserted AFTER INSERT ON public.products REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION public.meros_products_inserted();
+
+CREATE TRIGGER products_updated AFTER UPDATE ON public.products REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION public.meros_products_updated();
 
 CREATE TRIGGER recommendation_experiments_notify AFTER INSERT OR DELETE OR UPDATE ON public.recommendation_experiments FOR EACH STATEMENT EXECUTE FUNCTION public.meros_notify_reco_rules();
 

@@ -42,6 +42,7 @@ static enum meros_code settings_of(struct service_settings *s, const struct conf
     s->job_retention_days = (int)config->job_retention_days;
     s->ingest_queue_items = (size_t)config->ingest_queue_items;
     s->ingest_queue_bytes = (size_t)config->ingest_queue_bytes;
+    s->recommend_memory_bytes = (size_t)config->recommend_memory_mb << 20;
     s->webhook_allow_private = config->webhook_allow_private;
     s->webhook_give_up_hours = config->webhook_give_up_hours;
     s->webhook_timeout_ms = (int)config->webhook_timeout;

@@ -79,6 +79,9 @@ const struct setting settings[] = {
     {"drain_timeout", SETTING_DURATION, "5s", 0, 600 * SECONDS, NULL, 0, AT(drain_timeout), "Limits",
      "How long requests in flight may take to finish once the service is told to stop."},
 
+    {"recommend_memory_mb", SETTING_INT, "256", 8, 1048576, NULL, 0, AT(recommend_memory_mb), "Recommendations",
+     "Megabytes for what customers had to do with products, so that recommendations ask no database."},
+
     {"webhook_allow_private", SETTING_BOOL, "false", 0, 0, NULL, 0, AT(webhook_allow_private), "Webhooks",
      "Whether webhooks may be sent to private addresses: loopback, the local network, a cloud's metadata."},
     {"webhook_timeout", SETTING_DURATION, "15s", 100, 60 * SECONDS, NULL, 0, AT(webhook_timeout), "Webhooks",

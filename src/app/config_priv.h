@@ -54,6 +54,7 @@ struct config {
     int64_t pool_size, acquire_timeout, statement_timeout;
     int64_t job_workers, job_retention_days, rejudge_hours, training_threads, training_memory, training_nice;
     double activity_half_life_days, webhook_give_up_hours;
+    int64_t recommend_memory_mb;
     bool webhook_allow_private;
     int64_t webhook_timeout;
     char *webhook_ca_file;

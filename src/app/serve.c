@@ -23,6 +23,7 @@
 #include "meros/base/log.h"
 #include "meros/base/thread.h"
 #include "meros/http/server.h"
+#include "meros/service/catalog.h"
 #include "meros/service/idempotency.h"
 #include "meros/service/ingest.h"
 #include "meros/service/jobs.h"
@@ -35,6 +36,7 @@
 #include "meros/service/rejections.h"
 #include "meros/service/segment_stream.h"
 #include "meros/service/serving.h"
+#include "meros/service/shelf.h"
 #include "meros/service/sweeper.h"
 #include "meros/service/webhooks.h"
 #include "meros/store/stats.h"
@@ -42,7 +44,8 @@
 
 /* What stands on a migrated database, in the order in which it starts. */
 enum stage {
-    STAGE_MIGRATE, STAGE_KEYS, STAGE_IDEMPOTENCY, STAGE_REJECTIONS, STAGE_SERVING, STAGE_RECO_RULES, STAGE_SWEEPER, STAGE_STREAM, STAGE_INGEST,
+    STAGE_MIGRATE, STAGE_KEYS, STAGE_IDEMPOTENCY, STAGE_REJECTIONS, STAGE_SERVING, STAGE_RECO_RULES, STAGE_CATALOG, STAGE_SHELVES,
+    STAGE_SWEEPER, STAGE_STREAM, STAGE_INGEST,
     STAGE_JOBS, STAGE_WEBHOOKS, STAGE_LISTENER, STAGE_KAFKA_IN, STAGE_KAFKA_OUT, STAGE_UP
 };
 
@@ -203,6 +206,8 @@ static enum meros_code step(struct app *a, struct meros_err *err)
     case STAGE_REJECTIONS: return rejections_start(svc, err);
     case STAGE_SERVING: return serving_start(svc, err);
     case STAGE_RECO_RULES: return reco_rules_start(svc, err);
+    case STAGE_CATALOG: return catalog_start(svc, err);
+    case STAGE_SHELVES: return shelf_start(svc, err);
     case STAGE_SWEEPER: return sweeper_start(svc, err);
     case STAGE_INGEST: return ingest_start(svc, err);
     case STAGE_STREAM: return segment_stream_start(svc, err);
@@ -371,6 +376,8 @@ static bool stop(struct app *a)
     if (svc->listener != NULL) listener_stop(svc);
     segment_stream_stop(svc);
     sweeper_stop(svc);
+    shelf_stop(svc);
+    catalog_stop(svc);
     serving_stop(svc);
     if (!idle) {
         cluster_stop(svc->cluster);
@@ -384,6 +391,8 @@ static bool stop(struct app *a)
     sweeper_free(svc);
     webhooks_free(svc);
     reco_rules_free(svc);
+    shelf_free(svc);
+    catalog_free(svc);
     serving_free(svc);
     rejections_free(svc);
     ingest_free(svc);

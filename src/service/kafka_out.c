@@ -119,7 +119,7 @@ static void *run(void *arg)
 {
     struct kafka_out *out = arg;
     struct meros_err err = MEROS_ERR_INIT;
-    char channel[64], payload[256];
+    char channel[64], payload[STORE_PAYLOAD_MAX];
     while (!stopping(out)) {
         bool more = false;
         enum meros_code rc = out->leading ? MEROS_OK : lead(out, &err);

@@ -193,7 +193,7 @@ static void run_due(struct listener *l)
 static bool hear(struct listener *l, int64_t tick_ns)
 {
     struct meros_err err = MEROS_ERR_INIT;
-    char channel[64] = "", payload[256] = "";
+    char channel[64], payload[STORE_PAYLOAD_MAX];
     int64_t left_ms = (tick_ns - clock_mono_ns()) / 1000000;
     if (left_ms < 1)
         left_ms = 1;

@@ -18,6 +18,7 @@
 #include "meros/service/clv.h"
 #include "meros/service/clv_lists.h"
 #include "meros/service/listener.h"
+#include "meros/service/shelf.h"
 #include "meros/store/models.h"
 #include "meros/store/store.h"
 #include "seal_priv.h"
@@ -173,6 +174,7 @@ enum meros_code serving_reload(struct service *svc, struct meros_err *err)
         snapshot_publish(v->models, s);
     }
     pthread_mutex_unlock(&v->reload_lock);
+    if (rc == MEROS_OK) shelf_warm(svc);
     return rc;
 }
 
@@ -196,6 +198,7 @@ void serving_publish_end(struct service *svc, struct snapshot *s, bool committed
     else snapshot_release(s);
     pthread_mutex_unlock(&v->commit_lock);
     pthread_mutex_unlock(&v->reload_lock);
+    if (committed) shelf_warm(svc);
 }
 
 static const struct snapshot *acquire(struct model_serving *v)

@@ -1,6 +1,8 @@
 #include "meros/store/changed.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "changes_priv.h"
 #include "meros/base/clock.h"
 
@@ -16,8 +18,8 @@ static const struct sql NOTE = {"changed_note",
     "select count(*), array_agg(no) from unnest($1::bigint[]) with ordinality as given (no, place) group by (place - 1) / $2",
     SQL_NOTHING};
 static const struct sql EVERYBODY = {"changed_note_everybody",
-    "insert into changed_customers (bulk, customers, customer_nos) "
-    "select true, count(*), array_agg(customer_no) "
+    "insert into changed_customers (bulk, origin, customers, customer_nos) "
+    "select true, '-', count(*), array_agg(customer_no) "
     "from (select customer_no, (row_number() over (order by customer_no) - 1) / $1::bigint as part from customers) c "
     "where not exists (select from changed_customers where bulk) group by part order by part", SQL_NOTHING};
 static const struct sql EVERYBODY_DUE = {"changed_everybody_due",
@@ -31,8 +33,10 @@ static const struct sql TAKE = {"changed_take",
     "few as (select change_no from (select change_no, customers, sum(customers) over (order by change_no) as up_to from waiting) w "
     "        where up_to <= $2 or up_to = customers), "
     "taken as (delete from changed_customers d using few where d.bulk = $1::boolean and d.change_no = few.change_no "
-    "          returning d.customer_nos, d.changed_at) "
-    "select no, min(min(changed_at)) over () from taken cross join unnest(customer_nos) as u (no) group by no order by no", SQL_ROWS};
+    "          returning d.customer_nos, d.changed_at, nullif(coalesce(d.origin, '*'), '-') as origin) "
+    "select no, min(min(changed_at)) over (), case when min(origin) <> max(origin) then '*' else min(origin) end "
+    "from taken cross join unnest(customer_nos) as u (no) group by no order by no", SQL_ROWS};
+static const struct sql TELL = {"changed_tell", "select count(pg_notify('meros_shelves', p)) from unnest($1::text[]) as u (p)", SQL_ROW};
 static const struct sql WAITING = {"changed_waiting",
     "select coalesce(extract(epoch from clock_timestamp() - min(changed_at)), 0)::float8, coalesce(sum(customers), 0)::bigint "
     "from changed_customers", SQL_ROW};
@@ -48,7 +52,8 @@ static const struct sql REMEMBER = {"changed_remember",
     "order by no on conflict do nothing", SQL_NOTHING};
 static const struct sql AGAIN = {"changed_again",
     "with gone as (delete from judged_meanwhile where (select pg_try_advisory_xact_lock(" CHANGES_LOCKS ", 2)) returning customer_no) "
-    "insert into changed_customers (bulk, customers, customer_nos) " SLICED("gone"), SQL_NOTHING};
+    "insert into changed_customers (bulk, origin, customers, customer_nos) "
+    "select bulk, '-', customers, nos from (" SLICED("gone") ") s (bulk, customers, nos)", SQL_NOTHING};
 static const struct sql ANY = {"changed_any",
     "select exists (select from changed_customers), exists (select from judged_meanwhile)", SQL_ROW};
 
@@ -78,6 +83,63 @@ enum meros_code store_changed_everybody_due(struct store_conn *c, int hours, boo
     return MEROS_OK;
 }
 
+/* --- whoever keeps something of customers in memory hears who changed, unless they did it themselves */
+enum { TOLD_MAX = 32 };
+struct telling {
+    struct str payloads[TOLD_MAX];
+    size_t n, len; /* len: of the last one */
+    char *memory;  /* TOLD_MAX payloads */
+};
+
+static void tell_one(struct telling *t, struct str origin, int64_t no)
+{
+    char number[24];
+    const size_t digits = (size_t)snprintf(number, sizeof number, " %lld", (long long)no);
+    struct str *last = &t->payloads[t->n > 0 ? t->n - 1 : 0];
+    if (t->n == 0 || last->n + digits >= STORE_PAYLOAD_MAX || !str_eq((struct str){last->p, origin.n}, origin)) {
+        if (t->n == TOLD_MAX) return;
+        last = &t->payloads[t->n];
+        *last = (struct str){t->memory + t->n * STORE_PAYLOAD_MAX, origin.n};
+        memcpy(t->memory + t->n * STORE_PAYLOAD_MAX, origin.p, origin.n);
+        t->n++;
+    }
+    memcpy(t->memory + (t->n - 1) * STORE_PAYLOAD_MAX + last->n, number, digits);
+    last->n += digits;
+}
+
+/* Rows (number, …, origin): those of one origin after another, so that few messages hold many. */
+static bool put_origins(struct telling *t, const struct rows *r)
+{
+    struct str seen[TOLD_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        const struct str origin = rows_text(r, i, 2);
+        size_t k = 0;
+        while (k < n && !str_eq(seen[k], origin)) k++;
+        if (rows_null(r, i, 2) || k < n) continue;
+        if (n == TOLD_MAX || origin.n > 64) return false;
+        seen[n++] = origin;
+        for (size_t j = i; j < r->n; j++)
+            if (!rows_null(r, j, 2) && str_eq(rows_text(r, j, 2), origin)) tell_one(t, origin, rows_int(r, j, 0));
+    }
+    return t->n < TOLD_MAX;
+}
+
+static enum meros_code tell(struct store_conn *c, const struct rows *taken, struct meros_err *err)
+{
+    struct telling t = {.memory = malloc((size_t)TOLD_MAX * STORE_PAYLOAD_MAX)};
+    struct rows r;
+    if (t.memory == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for the customers that changed.");
+    if (!put_origins(&t, taken)) { /* everybody may be meant */
+        t.payloads[0] = STR("* *");
+        t.n = 1;
+    }
+    enum meros_code rc = MEROS_OK;
+    if (t.n > 0 && (rc = sql_exec(c, &TELL, &r, err, P_TEXTS(t.payloads, t.n))) == MEROS_OK) rows_done(&r);
+    free(t.memory);
+    return rc;
+}
+
 enum meros_code store_changed_take(struct store_conn *c, bool bulk, int64_t **out_nos, size_t *out_n, int64_t *out_since,
                                    struct meros_err *err)
 {
@@ -92,6 +154,7 @@ enum meros_code store_changed_take(struct store_conn *c, bool bulk, int64_t **ou
         *out_nos = nos;
         *out_n = r.n;
         *out_since = r.n > 0 ? rows_time(&r, 0, 1) : TIME_NONE;
+        rc = tell(c, &r, err);
     }
     rows_done(&r);
     return rc;

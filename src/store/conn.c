@@ -7,6 +7,8 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 #include "meros/base/clock.h"
 #include "meros/base/log.h"
@@ -27,8 +29,24 @@ static const char session[] =
     " set_config('plan_cache_mode', 'auto', false), set_config('default_transaction_isolation', 'read "
     "committed', false),"
     " set_config('DateStyle', 'ISO, YMD', false), set_config('bytea_output', 'hex', false),"
-    " set_config('standard_conforming_strings', 'on', false),"
+    " set_config('standard_conforming_strings', 'on', false), set_config('meros.origin', $2, false),"
     " case when version() like '%linux%' then set_config('client_connection_check_interval', '2000', false) end";
+
+static char origin[17];
+static pthread_once_t origin_once = PTHREAD_ONCE_INIT;
+
+static void make_origin(void)
+{
+    unsigned char random[8];
+    if (getrandom(random, sizeof random, 0) != sizeof random) memcpy(random, &(int64_t){clock_now() ^ (int64_t)getpid() << 40}, sizeof random);
+    for (size_t i = 0; i < sizeof random; i++) snprintf(origin + 2 * i, 3, "%02x", random[i]);
+}
+
+const char *store_origin(void)
+{
+    pthread_once(&origin_once, make_origin);
+    return origin;
+}
 
 static void no_notice(void *arg, const PGresult *result)
 {
@@ -105,7 +123,7 @@ static const char *session_start(struct store_conn *c, int statement_timeout_ms)
     snprintf(timeout, sizeof timeout, "%d", statement_timeout_ms);
     /* What is left of the time to connect is not known here; a connection that was made is answered at once or never. */
     c->timeout_ms = SESSION_MS;
-    PGresult *r = conn_answer(c, PQsendQueryParams(c->pg, session, 1, NULL, (const char *const[]){timeout}, NULL, NULL, 0));
+    PGresult *r = conn_answer(c, PQsendQueryParams(c->pg, session, 2, NULL, (const char *const[]){timeout, store_origin()}, NULL, NULL, 0));
     bool ok = PQresultStatus(r) == PGRES_TUPLES_OK;
     PQclear(r);
     c->timeout_ms = statement_timeout_ms;

@@ -29,7 +29,7 @@ static enum meros_code lost(struct store_conn *c, struct meros_err *err)
     return conn_fail(c, NULL, "wait", err);
 }
 
-enum meros_code store_wait(struct store_conn *c, int timeout_ms, char channel[64], char payload[256],
+enum meros_code store_wait(struct store_conn *c, int timeout_ms, char channel[64], char payload[STORE_PAYLOAD_MAX],
                            struct meros_err *err)
 {
     enum meros_code rc = conn_ready(c, err);
@@ -41,7 +41,7 @@ enum meros_code store_wait(struct store_conn *c, int timeout_ms, char channel[64
         PGnotify *n = PQnotifies(c->pg);
         if (n != NULL) {
             snprintf(channel, 64, "%s", n->relname);
-            snprintf(payload, 256, "%s", n->extra);
+            snprintf(payload, STORE_PAYLOAD_MAX, "%s", n->extra);
             PQfreemem(n);
             return MEROS_OK;
         }

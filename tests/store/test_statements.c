@@ -387,7 +387,7 @@ Test(statements, cancelling_from_another_thread_stops_the_statement)
 Test(statements, a_listener_hears_waits_and_is_woken)
 {
     struct store_conn *l = NULL;
-    char channel[64], payload[256];
+    char channel[64], payload[STORE_PAYLOAD_MAX];
     cr_assert_eq(store_connect(db->pool, &l, &err), MEROS_OK);
     cr_assert_eq(store_listen(l, "meros_jobs", &err), MEROS_OK);
     int64_t start = clock_mono_ns();

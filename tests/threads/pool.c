@@ -83,7 +83,7 @@ static struct store_conn *listener;
 
 static void *listen_to(void *arg)
 {
-    char channel[64], payload[256];
+    char channel[64], payload[STORE_PAYLOAD_MAX];
     struct meros_err err = MEROS_ERR_INIT;
     (void)arg;
     while (!done && store_wait(listener, 10000, channel, payload, &err) == MEROS_OK)

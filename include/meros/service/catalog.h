@@ -3,7 +3,7 @@
  * A product has a slot (0, 1, …), which stays as long as the process runs. Products that this process changes are right in the
  * catalogue before the change is answered (catalog_changed); those that others change (imports, replicas) within a second or so,
  * by channel "meros_products". Reading is under catalog_read_begin/_end, which wait for nobody but a writer of single products;
- * what is read is not to be kept past catalog_read_end. catalog_version() rises with every change.
+ * what is read is not to be kept past catalog_read_end, and catalog_read_begin not to be called again before it. catalog_version() rises with every change.
  *
  * Eligible: in the catalogue, not deleted and available. */
 #ifndef MEROS_SERVICE_CATALOG_H
@@ -37,6 +37,7 @@ void catalog_free(struct service *svc);
 /* After a commit in this process that changed this product: reads it anew at once. Whatever fails is made good by the thread. */
 void catalog_changed(struct service *svc, struct str product_id);
 void catalog_changed_many(struct service *svc); /* an import: looks for all that changed, at once, before it returns */
+void catalog_mentioned(struct service *svc);    /* there may be products that were only mentioned: the thread looks for them, shortly */
 
 struct catalog;
 const struct catalog *catalog_read_begin(struct service *svc);

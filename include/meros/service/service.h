@@ -55,6 +55,7 @@ struct service_settings {
     int job_retention_days;          /* ended jobs are kept this long */
     size_t ingest_queue_items;       /* events and other items that may wait to be landed */
     size_t ingest_queue_bytes;
+    size_t recommend_memory_bytes;   /* for what customers had to do with products, kept in memory */
     bool webhook_allow_private;      /* receivers of webhooks may have private addresses */
     double webhook_give_up_hours;    /* without a success, after which a webhook is switched off */
     int webhook_timeout_ms;

@@ -1,13 +1,20 @@
 /* What customers lately had to do with products, in memory: a recommendation for a known customer asks no database.
  *
  * A shelf is an immutable, counted answer of store_shelves for one name. Whoever commits something about customers says so
- * (shelf_changed, before it answers its client), which takes their shelves out: the next request reads anew, so a new event changes the very next answer.
- * Other replicas hear of it within a second or so by channel "meros_shelves", on which the sweeper tells whose notes it took.
- * A shelf that was read before a change and comes in after it is not kept. The least recently used go when memory is short
- * (setting recommend_memory_mb). With the database away a shelf that was taken out but is still at hand is given all the same (stale).
- * shelf_warm, after a model was published, reads those who were active last, in the background.
+ * (shelf_changed, before it answers its client), and from then on what was read before counts no longer: the next request reads anew,
+ * so a new event changes the very next answer. Other replicas hear of it within a second or so by channel "meros_shelves", on which the
+ * sweeper tells whose notes it took, and who knows already (store/changed.h).
  *
- * Readers: as in serving.h, one query for many requests; nothing hangs: who waits more than SHELF_PATIENCE_MS is refused. */
+ * Freshness is a number. A load has the number of the last change when it began; a change puts its own into the bucket of the
+ * customer; a shelf counts while its load's number is no lower than its bucket's. So a change costs two atomic writes, whoever reads
+ * meanwhile keeps nothing that is too old, and two customers who share a bucket read anew a little more often than they would have to.
+ * What no longer counts stays at hand until it is replaced or memory is short: with the database away it is given all the same
+ * (stale), unless it was forgotten (an erasure, a change of consent, or what another replica did). Names that nobody has are not kept.
+ *
+ * The least recently used go when memory is short (setting recommend_memory_mb). shelf_warm, after a model was published, reads those who
+ * were active last, in the background.
+ *
+ * Readers: service/asker.h, one query for many requests; nothing hangs: who waits more than SHELF_PATIENCE_MS is refused. */
 #ifndef MEROS_SERVICE_SHELF_H
 #define MEROS_SERVICE_SHELF_H
 
@@ -16,8 +23,9 @@
 #include <stdint.h>
 #include "meros/base/err.h"
 #include "meros/base/str.h"
+#include "meros/domain/interaction.h"
+#include "meros/service/asker.h"
 #include "meros/service/service.h"
-#include "meros/store/interactions.h"
 
 enum { SHELF_BATCH = 128, SHELF_QUEUE_MAX = 8192, SHELF_PATIENCE_MS = 2000 };
 
@@ -26,17 +34,19 @@ struct shelf {
     bool known, profiling;
     struct str customer_id; /* the canonical one */
     size_t n;
-    const struct interaction_row *rows; /* oldest first; weights as of `at` with the weights of `model_no` */
-    int64_t at, model_no;   /* model_no 0: the default weights, no model is there */
+    const struct interaction_row *rows; /* oldest first, then by product_no; weights as of `at` with the weights of `model_no` */
+    int64_t at, model_no;   /* model_no: a model with these weights; 0: the default weights, no model was there */
     /* For whoever ranks: one answer kept beside the shelf (service/recommend.c), freed with it by kept_free. Set once by shelf_keep. */
     void *_Atomic kept;
     void (*kept_free)(void *);
     /* private */
+    size_t kept_bytes;
+    int64_t events; /* as struct customer_shelf */
     _Atomic long refs;
 };
 void shelf_release(const struct shelf *s); /* NULL is fine */
-/* Offers something to keep; false: something is there already, the caller keeps what is theirs. */
-bool shelf_keep(const struct shelf *s, void *what, void (*free_it)(void *));
+/* Offers something to keep, of so many bytes; false: something is there already, the caller keeps what is theirs. */
+bool shelf_keep(const struct shelf *s, void *what, size_t bytes, void (*free_it)(void *));
 
 enum meros_code shelf_start(struct service *svc, struct meros_err *err) MEROS_MUSTCHECK; /* after serving_start, before listener_start */
 void shelf_stop(struct service *svc);
@@ -46,19 +56,22 @@ void shelf_free(struct service *svc);
 const struct shelf *shelf_peek(struct service *svc, struct str customer_id);
 
 struct shelf_ask { /* the asker's memory; lives until done() */
+    struct asker_link link; /* private */
+    struct service *svc;    /* private */
     struct str customer_id;
-    void (*done)(struct shelf_ask *ask, enum meros_code rc, const struct shelf *s, bool stale, const struct meros_err *err); /* OK: s is the callee's to release */
+    /* OK: s is the callee's to release. It must not block. */
+    void (*done)(struct shelf_ask *ask, enum meros_code rc, const struct shelf *s, bool stale, const struct meros_err *err);
     void *arg;
-    /* private */
-    struct shelf_ask *next;
-    int64_t asked_ns;
 };
 /* Never blocks. OK: done() will be called once, perhaps before this returns. UNAVAILABLE: it will not be. */
 enum meros_code shelf_ask(struct service *svc, struct shelf_ask *ask, struct meros_err *err) MEROS_MUSTCHECK;
 
 /* After a commit: these customers' shelves are no longer right. Any thread; harmless when never started. */
 void shelf_changed(struct service *svc, const int64_t *customer_nos, size_t n);
-void shelf_changed_all(struct service *svc); /* imports, joins, erasures of many: whoever it may be */
-void shelf_warm(struct service *svc);        /* after a model was published: weights differ; returns at once */
+void shelf_changed_all(struct service *svc); /* imports: whoever it may be */
+/* As shelf_changed, and what was read before is not given as a stale answer either: a change of consent. */
+void shelf_forget(struct service *svc, const int64_t *customer_nos, size_t n);
+void shelf_erase(struct service *svc, int64_t customer_no); /* as shelf_forget, and it goes from memory at once */
+void shelf_warm(struct service *svc);        /* after a model was published: weights may differ; returns at once */
 
 #endif

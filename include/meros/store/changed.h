@@ -5,6 +5,10 @@
  * sweeper after the commit (service/sweeper.h). The sweeper takes notes away in the transaction in which it writes what
  * followed from them: a note is there until somebody has judged, whatever dies in between.
  *
+ * A note says which process wrote it (store_origin), and NOTIFY meros_shelves tells, with the transaction that takes notes, who changed
+ * by whom: "ORIGIN NUMBER NUMBER …", ORIGIN "*" where it was several or nobody knows, "* *" for more than can be told. Who keeps something of customers
+ * in memory hears of others' changes by that; notes that only have somebody judged anew ("-") are not told.
+ *
  * Judging everybody (training, activation, refresh) reads the statistics long before it writes memberships. From
  * store_extraction_begin to its end whoever is judged is remembered too, and judged once more when nobody is at work any
  * longer: then by the model that is active and from the statistics that there are. */

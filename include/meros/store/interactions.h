@@ -17,12 +17,16 @@ struct customer_shelf {
     bool profiling;       /* false: consent to profiling was refused */
     int64_t customer_no;
     struct str customer_id; /* the canonical one */
-    const struct interaction_row *rows; /* in the arena; oldest last_at first */
+    int64_t events; /* that are kept of them, of any kind */
+    const struct interaction_row *rows; /* in the arena; oldest last_at first, then by product_no */
     size_t n;
 };
 /* Live, of n names at once by indexed look-ups; out[i] is of names[i]; strings and rows live in the arena. Weights as of `at`. */
 enum meros_code store_shelves(struct store_conn *c, const struct str *names, size_t n, const struct interaction_weights *w, int64_t at,
                               struct arena *arena, struct customer_shelf *out, struct meros_err *err) MEROS_MUSTCHECK;
+/* The canonical names of up to `most` customers who did or bought something last, the last one first. Reads the statistics of all. */
+enum meros_code store_shelves_active(struct store_conn *c, size_t most, struct arena *arena, const struct str **out, size_t *out_n,
+                                     struct meros_err *err) MEROS_MUSTCHECK;
 
 /* All pairs, in the order of customer_no, then last_at, then product_no; only what was known at as_of (TIME_NONE: now); weights as of that
  * moment. Customers who refused profiling are left out. Inside the caller's transaction; constant memory. */
@@ -46,6 +50,13 @@ struct catalog_row {
     int64_t changed_at;
 };
 typedef enum meros_code (*catalog_fn)(void *arg, const struct catalog_row *row, struct meros_err *err);
+/* A transaction of its own; constant memory. changed_at is when the transaction began that made the change, and transactions end in any
+ * order: who reads what changed since a moment reads some time before it once more. */
 enum meros_code store_catalog_read(struct store_conn *c, int64_t changed_since, catalog_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code store_catalog_some(struct store_conn *c, const struct str *product_ids, size_t n, catalog_fn fn, void *arg,
+                                   struct meros_err *err) MEROS_MUSTCHECK;
+/* How many customers bought each product that was bought. Reads all of it: for the background. */
+typedef void (*catalog_sold_fn)(void *arg, int64_t product_no, int64_t customers);
+enum meros_code store_catalog_sold(struct store_conn *c, catalog_sold_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
 
 #endif

@@ -41,6 +41,9 @@ enum meros_code store_connect(struct store_pool *p, struct store_conn **out,
                               struct meros_err *err) MEROS_MUSTCHECK;
 void store_disconnect(struct store_conn *c);
 bool store_broken(const struct store_conn *c);
+/* A name of this process among those that use the database, made anew with each start: what its sessions write down is marked by it
+ * (store/changed.h). Letters and digits. */
+const char *store_origin(void);
 bool store_available(struct store_pool *p); /* what the breaker believes; never blocks */
 
 enum meros_code store_begin(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
@@ -64,7 +67,8 @@ void store_cancel(struct store_conn *c);
  * once at what the notification would have told. */
 enum meros_code store_listen(struct store_conn *c, const char *channel,
                              struct meros_err *err) MEROS_MUSTCHECK;
-enum meros_code store_wait(struct store_conn *c, int timeout_ms, char channel[64], char payload[256],
+enum { STORE_PAYLOAD_MAX = 8000 };
+enum meros_code store_wait(struct store_conn *c, int timeout_ms, char channel[64], char payload[STORE_PAYLOAD_MAX],
                            struct meros_err *err) MEROS_MUSTCHECK;
 void store_wake(struct store_conn *c); /* makes a store_wait() in another thread return early */
 
