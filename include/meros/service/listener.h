@@ -10,7 +10,7 @@
 #include "meros/base/err.h"
 #include "meros/service/service.h"
 
-enum { LISTENER_SUBSCRIBERS_MAX = 16 };
+enum { LISTENER_SUBSCRIBERS_MAX = 32 };
 
 enum meros_code listener_new(struct service *svc, struct meros_err *err) MEROS_MUSTCHECK; /* fills svc->listener */
 /* Before listener_start. channel must be a literal, [a-z_]+. */
