@@ -29,6 +29,12 @@ static int by_item(const void *a, const void *b)
 
 static size_t strongest(const float *row, size_t items, size_t k, float *size, struct scored *out)
 {
+    if (k >= items) { /* all of it, without putting it in order twice */
+        size_t n = 0;
+        for (size_t j = 0; j < items; j++)
+            if (row[j] != 0) out[n++].item = (uint32_t)j;
+        return n;
+    }
     for (size_t j = 0; j < items; j++) size[j] = row[j] == 0 ? -INFINITY : fabsf(row[j]);
     const size_t n = topk_select(size, items, k, out);
     qsort(out, n, sizeof *out, by_item);

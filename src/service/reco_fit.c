@@ -7,6 +7,7 @@
 #include "meros/ml/bought_together.h"
 #include "meros/ml/ease.h"
 #include "meros/ml/popularity.h"
+#include "meros/ml/repeat.h"
 #include "meros/ml/transitions.h"
 #include "reco_training_priv.h"
 
@@ -311,10 +312,43 @@ static enum meros_code together(struct recommender *r, const struct reco_data *d
 
 /* --- what is not compared */
 
-static enum meros_code repeats(struct recommender *r, const struct reco_data *d, const struct ml_run *run, struct meros_err *err)
+static int by_number(const void *a, const void *b)
 {
-    (void)r, (void)d, (void)run, (void)err;
-    return MEROS_OK;
+    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Whose lines there are: n different customers, ascending. */
+static size_t buyers(const struct reco_data *d, int64_t *out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < d->n_lines; i++) out[i] = d->lines[i].customer_no;
+    qsort(out, d->n_lines, sizeof *out, by_number);
+    for (size_t i = 0; i < d->n_lines; i++)
+        if (n == 0 || out[n - 1] != out[i]) out[n++] = out[i];
+    return n;
+}
+
+static enum meros_code repeats(struct recommender *r, const struct reco_data *d, int64_t end, struct meros_err *err)
+{
+    const struct repeat_params params = REPEAT_PARAMS_DEFAULT;
+    const double day = (double)TIME_DAY;
+    int64_t *who = malloc((d->n_lines + 1) * sizeof *who);
+    struct repeat_purchase *p = malloc((d->n_lines + 1) * sizeof *p);
+    struct repeat_item *items = malloc((d->items + 1) * sizeof *items);
+    enum meros_code rc = who == NULL || p == NULL || items == NULL ? no_memory(err) : MEROS_OK;
+    const size_t n = rc == MEROS_OK ? buyers(d, who) : 0;
+    for (size_t i = 0; rc == MEROS_OK && i < d->n_lines; i++) {
+        const struct reco_basket_line *l = &d->lines[i];
+        const int64_t *at = bsearch(&l->customer_no, who, n, sizeof *who, by_number);
+        p[i] = (struct repeat_purchase){(uint32_t)(at - who), reco_data_item(d, l->product_no), (double)l->at / day};
+    }
+    if (rc == MEROS_OK) rc = repeat_fit(p, d->n_lines, d->items, (double)end / day, &params, d->budget - d->bytes, items, err);
+    for (size_t i = 0; rc == MEROS_OK && i < d->items; i++) r->repeat_days[i] = items[i].days;
+    free(who);
+    free(p);
+    free(items);
+    return rc;
 }
 
 enum meros_code reco_fit_rest(struct recommender *r, const struct reco_data *d, struct training_part *progress, struct meros_err *err)
@@ -322,7 +356,7 @@ enum meros_code reco_fit_rest(struct recommender *r, const struct reco_data *d, 
     const struct ml_run run = training_ml_run(progress, d->bytes + d->n_lines * sizeof(struct interaction));
     enum meros_code rc = popular(d, RECO_PART_ALL, TRENDING_DAYS, r->trending, err);
     if (rc == MEROS_OK && d->n_lines > 0) rc = together(r, d, &run, err);
-    if (rc == MEROS_OK && d->n_lines > 0) rc = repeats(r, d, &run, err);
+    if (rc == MEROS_OK && d->n_lines > 0) rc = repeats(r, d, progress->t->at, err);
     return rc;
 }
 

@@ -10,9 +10,6 @@
 
 /* Of more interactions than this a search goes one step each way from where it begins: fits take seconds then. */
 enum { MUCH = 1000000 };
-/* Settings that are not better by half a hundredth are not: that much is chance, and larger ones cost. */
-#define WORTH_IT 1.005
-
 struct search {
     struct reco_training *t;
     enum reco_algorithm a;
@@ -44,6 +41,13 @@ struct training_part reco_work(struct reco_training *t, enum reco_algorithm a, d
 
 /* --- one setting */
 
+/* By what share settings must be better to be taken for better: a quarter of the error that so many hits have. */
+static double by_chance(const struct ranking_metrics *m)
+{
+    const double hits = m->precision * (double)m->k * (double)m->users;
+    return hits > 0 ? 0.25 / sqrt(hits) : 0;
+}
+
 static enum meros_code attempt(struct search *s, const struct reco_settings *settings, bool *out_better, struct meros_err *err)
 {
     struct reco_training *t = s->t;
@@ -53,7 +57,7 @@ static enum meros_code attempt(struct search *s, const struct reco_settings *set
     part = reco_work(t, s->a, 0.2, "searching");
     if (rc == MEROS_OK) rc = reco_measure(s->trial, s->a, s->judges, &part, &m, err);
     if (rc != MEROS_OK) return rc;
-    *out_better = s->c->tried == 0 || m.ndcg > s->c->validation.ndcg * WORTH_IT;
+    *out_better = s->c->tried == 0 || m.ndcg > s->c->validation.ndcg * (1 + by_chance(&s->c->validation));
     s->c->tried++;
     if (!*out_better) return MEROS_OK;
     s->c->settings = *settings;
@@ -191,7 +195,7 @@ static enum meros_code validate_blend(struct reco_training *t, struct recommende
     struct reco_candidate *c = &t->candidates[RECO_BLEND];
     const int64_t began = clock_mono_ns();
     enum meros_code rc = reco_blend(t, best, judges, err);
-    if (rc == MEROS_OK && !recommender_has(best, RECO_BLEND))
+    if (rc == MEROS_OK && c->left_out[0] == '\0' && !recommender_has(best, RECO_BLEND))
         snprintf(c->left_out, sizeof c->left_out, "No component says anything about what the customers held out took next.");
     c->tried = 1;
     c->seconds += seconds_since(began);
