@@ -3,16 +3,17 @@
  * The key is the id of what a row is about, so that all that a file says of it comes together. Lines of orders come by
  * customer first and then by order: then a customer's statistics, and the index pages where everything of a customer lies,
  * are touched in one slice and not in each. That needs all lines of an order to have one customer, which they nearly always
- * do. It is watched while a file is read: a table of the orders seen says by hashes whose each is, for those that come again
- * after others (two orders that are taken for one do no harm). A rejected line may not name its customer; it takes that of
- * the lines of its order around it. A file of which it is not true, or one of more orders than the table may hold, is sorted
- * once more, by order alone and then by line. */
+ * do. Whether they do is known when the file was read: of each piece of an order (lines that follow one another and have one
+ * customer) hashes of order and customer go to a spool of their own, which brings the pieces of an order together. Orders of
+ * several customers are the odd ones (an order taken for odd because of another's equal hash does no harm); so is one
+ * whose first line was rejected, as that line may not say its customer. If there are any the rows are sorted once more, lines of odd
+ * orders behind all others, by order alone and then by line. */
 #include <stdlib.h>
 #include <string.h>
 #include "imports_priv.h"
 #include "meros/base/crypto.h"
 
-enum { ORDERS_SEEN_MAX = 3 << 19, LINE_BYTES = 8 }; /* orders: 32 MB at most */
+enum { ODD_MAX = 1 << 20, LINE_BYTES = 8, ODD = 0xff /* the first byte of their keys, and of no UTF-8 text */ };
 
 const struct row_shape row_shapes[DATASET_COUNT] = {
 #define AT(type, member) offsetof(struct type, member)
@@ -40,60 +41,96 @@ static enum meros_code no_memory(struct meros_err *err)
 
 /* --- has each order one customer? */
 
-static uint64_t hash_of(struct str id)
+static void put_hash(char to[8], struct str id)
 {
     const struct crypto_hash128 h = crypto_hash128(id.p, id.n);
-    uint64_t v;
-    memcpy(&v, h.bytes, sizeof v);
+    memcpy(to, h.bytes, 8);
+}
+
+static enum meros_code note_piece(struct importing *x, struct str order_id, struct str customer_id, struct meros_err *err)
+{
+    struct order_pieces *o = &x->orders;
+    char order[8], customer[8];
+    put_hash(order, order_id);
+    put_hash(customer, customer_id);
+    buf_clear(&o->order);
+    buf_clear(&o->customer);
+    buf_append(&o->order, order_id.p, order_id.n);
+    buf_append(&o->customer, customer_id.p, customer_id.n);
+    if (o->spool.block == NULL) {
+        enum meros_code rc = spool_open(&o->spool, x->service->settings.spool_dir, err);
+        if (rc != MEROS_OK) return rc;
+    }
+    return spool_put(&o->spool, (struct str){order, 8}, (struct str){customer, 8}, err);
+}
+
+/* Notes an order line; its customer is then that of the line before it of its order, in o->customer. */
+static enum meros_code note_order(struct importing *x, const struct order_row *r, struct meros_err *err)
+{
+    const struct order_pieces *o = &x->orders;
+    if (o->order.data == NULL || !str_eq(r->order_id, (struct str){o->order.data, o->order.len}))
+        return note_piece(x, r->order_id, r->rejected ? (struct str){"", 0} : r->customer_id, err);
+    if (r->rejected || str_eq(r->customer_id, (struct str){o->customer.data, o->customer.len})) return MEROS_OK;
+    return note_piece(x, r->order_id, r->customer_id, err);
+}
+
+static uint64_t number_of(const char hash[8])
+{
+    uint64_t v = 0;
+    for (int k = 0; k < 8; k++) v = v << 8 | (unsigned char)hash[k]; /* numbers in the order of the bytes */
     return v;
 }
 
-static struct order_seen *place_of(const struct orders_seen *o, uint64_t order)
+static enum meros_code add_odd(struct order_pieces *o, uint64_t order, struct meros_err *err)
 {
-    size_t at = (order >> 1) & (o->cap - 1);
-    while (o->table[at].order != 0 && o->table[at].order != order) at = (at + 1) & (o->cap - 1);
-    return &o->table[at];
-}
-
-static bool grow_seen(struct orders_seen *o)
-{
-    struct orders_seen more = {.cap = o->cap == 0 ? 1024 : 2 * o->cap};
-    if ((more.table = calloc(more.cap, sizeof *more.table)) == NULL) return false;
-    for (size_t k = 0; k < o->cap; k++)
-        if (o->table[k].order != 0) *place_of(&more, o->table[k].order) = o->table[k];
-    free(o->table);
-    o->table = more.table;
-    o->cap = more.cap;
-    return true;
-}
-
-/* False if the order was seen before as somebody else's, or no more can be remembered. */
-static bool see_order(struct orders_seen *o, struct str order_id, struct str customer_id)
-{
-    const struct order_seen seen = {hash_of(order_id) | 1 /* 0: a free place */, hash_of(customer_id)};
-    if (4 * o->n >= 3 * o->cap && (o->n >= ORDERS_SEEN_MAX || !grow_seen(o))) return false;
-    struct order_seen *place = place_of(o, seen.order);
-    if (place->order != 0) return place->customer == seen.customer;
-    *place = seen;
-    o->n++;
-    return true;
-}
-
-/* Notes an order line and gives its customer: that of the lines of its order before it. */
-static struct str customer_of_order(struct importing *x, const struct order_row *r)
-{
-    struct orders_seen *o = &x->orders;
-    if (o->order.data == NULL || !str_eq(r->order_id, (struct str){o->order.data, o->order.len})) {
-        const struct str customer = r->rejected ? (struct str){"", 0} : r->customer_id;
-        if (!o->irregular && !see_order(o, r->order_id, customer)) o->irregular = true;
-        buf_clear(&o->order);
-        buf_clear(&o->customer);
-        buf_append(&o->order, r->order_id.p, r->order_id.n);
-        buf_append(&o->customer, customer.p, customer.n);
-    } else if (!r->rejected && !str_eq(r->customer_id, (struct str){o->customer.data, o->customer.len})) {
-        o->irregular = true; /* also one whose first line was rejected, its customer not known then */
+    if (o->n_odd > 0 && o->odd[o->n_odd - 1] == order) return MEROS_OK;
+    o->all_odd = o->n_odd == ODD_MAX;
+    if (o->all_odd) return MEROS_OK;
+    if (o->n_odd == o->cap_odd) {
+        const size_t cap = o->cap_odd == 0 ? 64 : 2 * o->cap_odd;
+        uint64_t *more = realloc(o->odd, cap * sizeof *more);
+        if (more == NULL) return no_memory(err);
+        o->odd = more;
+        o->cap_odd = cap;
     }
-    return (struct str){o->customer.data, o->customer.len};
+    o->odd[o->n_odd++] = order;
+    return MEROS_OK;
+}
+
+/* After the last row: o->odd, ascending. */
+static enum meros_code find_odd(struct order_pieces *o, struct meros_err *err)
+{
+    struct str order, customer;
+    uint64_t last_order = 0, last_customer = 0;
+    bool any = false;
+    if (o->spool.block == NULL) return MEROS_OK;
+    enum meros_code rc = spool_end(&o->spool, err);
+    while (rc == MEROS_OK && !o->all_odd && spool_head(&o->spool, &order, &customer)) {
+        const uint64_t v = number_of(order.p), c = number_of(customer.p);
+        if (any && v == last_order && c != last_customer) rc = add_odd(o, v, err);
+        last_order = v;
+        last_customer = c;
+        any = true;
+        if (rc == MEROS_OK) rc = spool_next(&o->spool, err);
+    }
+    spool_close(&o->spool);
+    return rc;
+}
+
+static bool is_odd(const struct order_pieces *o, struct str order_id)
+{
+    char hash[8];
+    size_t from = 0, to = o->n_odd;
+    if (o->all_odd) return true;
+    put_hash(hash, order_id);
+    const uint64_t v = number_of(hash);
+    while (from < to) {
+        const size_t mid = from + (to - from) / 2;
+        if (o->odd[mid] == v) return true;
+        if (o->odd[mid] < v) from = mid + 1;
+        else to = mid;
+    }
+    return false;
 }
 
 void import_keys_init(struct importing *x)
@@ -102,6 +139,7 @@ void import_keys_init(struct importing *x)
     buf_init(&x->key, 2 * ID_MAX + 2);
     buf_init(&x->orders.order, ID_MAX + 1);
     buf_init(&x->orders.customer, ID_MAX + 1);
+    x->orders.spool.fd = -1;
 }
 
 void import_keys_done(struct importing *x)
@@ -110,8 +148,9 @@ void import_keys_done(struct importing *x)
     buf_done(&x->key);
     buf_done(&x->orders.order);
     buf_done(&x->orders.customer);
-    free(x->orders.table);
-    x->orders.table = NULL;
+    spool_close(&x->orders.spool);
+    free(x->orders.odd);
+    x->orders.odd = NULL;
 }
 
 /* --- a row's memory, then its strings, each behind its length (UINT32_MAX: absent) */
@@ -122,8 +161,7 @@ static void put_key(struct importing *x, const void *row)
     const struct row_shape *shape = &row_shapes[x->options->dataset];
     buf_clear(&x->key);
     if (x->options->dataset == DATASET_ORDERS) {
-        const struct str customer = customer_of_order(x, row);
-        if (customer.n > 0) buf_append(&x->key, customer.p, customer.n);
+        if (x->orders.customer.len > 0) buf_append(&x->key, x->orders.customer.data, x->orders.customer.len);
         buf_char(&x->key, 1);
     }
     for (size_t k = 0; k < shape->n_key; k++) {
@@ -137,6 +175,10 @@ static void put_key(struct importing *x, const void *row)
 enum meros_code import_keep(struct importing *x, const void *row, struct meros_err *err)
 {
     const struct row_shape *shape = &row_shapes[x->options->dataset];
+    if (x->options->dataset == DATASET_ORDERS) {
+        enum meros_code rc = note_order(x, row, err);
+        if (rc != MEROS_OK) return rc;
+    }
     put_key(x, row);
     buf_clear(&x->kept);
     buf_append(&x->kept, row, shape->size);
@@ -170,21 +212,26 @@ enum meros_code import_take(const struct row_shape *shape, struct str kept, stru
 
 /* --- the end of reading */
 
-/* By order, then by the line in the file. */
-static enum meros_code sort_by_order(struct importing *x, struct spool *to, struct meros_err *err)
+/* Lines of odd orders by order, then by the line in the file. */
+static enum meros_code sort_anew(struct importing *x, struct spool *to, struct meros_err *err)
 {
     struct str key, row;
     enum meros_code rc = MEROS_OK;
     while (rc == MEROS_OK && spool_head(&x->spool, &key, &row)) {
-        const char *order = (const char *)memchr(key.p, 1, key.n) + 1;
-        struct order_row r;
-        memcpy(&r, row.p, sizeof r);
-        buf_clear(&x->key);
-        buf_append(&x->key, order, (size_t)(key.p + key.n - order));
-        buf_char(&x->key, 1);
-        for (int shift = 8 * LINE_BYTES - 8; shift >= 0; shift -= 8) buf_char(&x->key, (char)((uint64_t)r.line >> shift));
-        if (x->key.failed) return no_memory(err);
-        rc = spool_put(to, (struct str){x->key.data, x->key.len}, row, err);
+        const char *id = (const char *)memchr(key.p, 1, key.n) + 1;
+        const struct str order = {id, (size_t)(key.p + key.n - id)};
+        if (is_odd(&x->orders, order)) {
+            struct order_row r;
+            memcpy(&r, row.p, sizeof r);
+            buf_clear(&x->key);
+            buf_char(&x->key, (char)ODD);
+            buf_append(&x->key, order.p, order.n);
+            buf_char(&x->key, 1);
+            for (int shift = 8 * LINE_BYTES - 8; shift >= 0; shift -= 8) buf_char(&x->key, (char)((uint64_t)r.line >> shift));
+            if (x->key.failed) return no_memory(err);
+            key = (struct str){x->key.data, x->key.len};
+        }
+        rc = spool_put(to, key, row, err);
         if (rc == MEROS_OK) rc = spool_next(&x->spool, err);
     }
     return rc;
@@ -192,27 +239,31 @@ static enum meros_code sort_by_order(struct importing *x, struct spool *to, stru
 
 enum meros_code import_sort(struct importing *x, struct meros_err *err)
 {
-    struct spool by_order;
-    enum meros_code rc = spool_end(&x->spool, err);
-    free(x->orders.table);
-    x->orders.table = NULL;
-    if (rc != MEROS_OK || !x->orders.irregular) return rc;
-    rc = spool_open(&by_order, x->spool.dir, err);
-    if (rc == MEROS_OK) rc = sort_by_order(x, &by_order, err);
+    struct spool anew;
+    enum meros_code rc = find_odd(&x->orders, err);
+    if (rc == MEROS_OK) rc = spool_end(&x->spool, err);
+    if (rc != MEROS_OK || x->orders.n_odd == 0) return rc;
+    rc = spool_open(&anew, x->spool.dir, err);
+    if (rc == MEROS_OK) rc = sort_anew(x, &anew, err);
     spool_close(&x->spool);
-    x->spool = by_order;
+    x->spool = anew;
     return rc != MEROS_OK ? rc : spool_end(&x->spool, err);
+}
+
+static bool has_odd_key(const struct importing *x, struct str key)
+{
+    return x->options->dataset == DATASET_ORDERS && key.n > 0 && (unsigned char)key.p[0] == ODD;
 }
 
 struct str import_thing(const struct importing *x, struct str key)
 {
-    if (x->orders.irregular) key.n -= LINE_BYTES + 1;
+    if (has_odd_key(x, key)) key.n -= LINE_BYTES + 1;
     return key.p[key.n - 1] != 1 ? key : STR_NONE;
 }
 
 size_t import_owner(const struct importing *x, struct str thing)
 {
-    if (x->options->dataset != DATASET_ORDERS || x->orders.irregular || !str_present(thing)) return 0;
+    if (x->options->dataset != DATASET_ORDERS || !str_present(thing) || has_odd_key(x, thing)) return 0;
     const char *end = memchr(thing.p, 1, thing.n);
     return end != NULL ? (size_t)(end - thing.p) + 1 : 0;
 }

@@ -33,15 +33,13 @@ struct row_shape {
 };
 extern const struct row_shape row_shapes[DATASET_COUNT];
 
-/* Whether lines of orders come by customer (import_keys.c). */
-struct order_seen { /* hashes; order 0: none */
-    uint64_t order, customer;
-};
-struct orders_seen {
-    struct order_seen *table;
-    size_t n, cap;
+/* Whose the orders of a file are (import_keys.c). */
+struct order_pieces {
+    struct spool spool;         /* of hashes of order and customer of each piece; opened with the first */
     struct buf order, customer; /* of the last line */
-    bool irregular;
+    uint64_t *odd;              /* hashes of orders of several customers, ascending */
+    size_t n_odd, cap_odd;
+    bool all_odd;               /* too many to be told apart */
 };
 
 struct importing {
@@ -55,7 +53,7 @@ struct importing {
     struct arena row_memory;  /* of a row: sealed texts */
     struct buf extras, inner; /* of a row */
     struct buf kept, key;     /* a row as it goes into the spool */
-    struct orders_seen orders;
+    struct order_pieces orders;
     struct renaming *map;
     size_t n_map;
     struct target *columns;   /* of a CSV header */

@@ -117,3 +117,27 @@ Test(import_sums, of_a_customer_who_lost_every_order_begin_anew)
     expect_right(&s);
     shop_close(&s);
 }
+
+/* Orders of which a later line names another customer are merged by order, behind the others, and go to whom was named last. */
+Test(import_sums, of_many_orders_of_several_customers_go_to_whom_was_named_last)
+{
+    struct shop s;
+    struct buf b;
+    shop_open(&s);
+    s.svc.settings.import_slice_rows = 100;
+    buf_init(&b, 1 << 20);
+    buf_str(&b, HEAD);
+    for (unsigned k = 0; k < 300; k++)
+        buf_printf(&b, "o%u,c%u,2024-01-01,p1,1,2,\no%u,c%u,2024-01-01,p2,1,3,\n", k, k % 7, k, (k + (k % 2)) % 7);
+    shop_orders(&s, b.data);
+    EXPECT_COUNTS(&s, 600, 0, 0, 0);
+    check_order_side(s.db);
+    cr_expect_eq(pg_int(s.db, "select count(*) from order_ids join customers using (customer_no) where customer_id <> "
+                              "'c' || (substr(order_id, 2)::int + substr(order_id, 2)::int % 2) % 7"), 0);
+    cr_expect_eq(pg_int(s.db, "select count(*) from orders where lines = 2 and revenue = 5"), 300);
+    shop_orders(&s, b.data);
+    EXPECT_COUNTS(&s, 0, 0, 600, 0);
+    check_order_side(s.db);
+    buf_done(&b);
+    shop_close(&s);
+}
