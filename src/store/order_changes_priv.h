@@ -1,7 +1,8 @@
 /* What a transaction changes about orders, added to and taken from the statistics of their customers.
  *
  * Whatever writes order_lines goes through here, and through nothing else do `orders`, customer_stats, customer_products
- * and customer_days change (erasure deletes them whole). An order's row is made anew from the order's own lines; a
+ * and customer_days change (erasure deletes them whole; imports write the rows of orders that are new, and of customers of whom
+ * nothing is stored, by themselves: imports_orders_sums.c). An order's row is made anew from the order's own lines; a
  * customer's statistics are not: they move by the difference between the order's old row and its new one. Counts and
  * sums are exact (numeric), so taking away what was once added leaves nothing behind. The number of distinct products is
  * kept by the pairs in customer_products that appear and vanish. Only a first or last time cannot be taken away: where

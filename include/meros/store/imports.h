@@ -14,9 +14,11 @@
  * come in batches of up to IMPORT_BATCH_MAX, decoded and valid, those of one id in the order of the file. Nothing may be
  * waited for between begin and commit but the database.
  *
- * Orders that are new are written straight into the tables, sorted by primary key; lines of orders that exist already
- * go to a staging table, which import_commit merges set-wise. Customers and products that are only mentioned are made.
- * customer_stats is exact again when import_commit returns, and who changed is noted.
+ * Orders that are new are written straight into the tables, sorted by primary key, and so are the statistics of customers of
+ * whom nothing was stored; lines of orders that exist already go to a staging table, which import_commit merges set-wise, and
+ * what customers who have statistics gain is added to them there. So a file goes fastest where a slice has all that it says of a
+ * customer. Customers and products that are only mentioned are made. Statistics are exact again when import_commit returns,
+ * and who changed is noted.
  *
  * After a failure: import_rollback. After UNAVAILABLE or CONFLICT (the connection was lost, or a writer outside of imports
  * made the same id at the same moment) the slice may be tried again, with a new connection and import if the old one is
