@@ -55,6 +55,19 @@ static enum meros_code fit_all(struct reco_training *t, struct meros_err *err)
     return rc;
 }
 
+/* What was chosen may have found nothing: no two products have a customer in common. */
+static enum meros_code check_learnt(struct reco_training *t, struct meros_err *err)
+{
+    if (recommender_has(t->model, t->chosen)) return MEROS_OK;
+    if (t->params.algorithm != RECO_AUTO)
+        return err_set(err, MEROS_UNPROCESSABLE,
+                       "\"%s\" found nothing in what %zu customers had to do with %zu products; there is too little in common. "
+                       "Ask for \"auto\" or \"popular\" until there is more.",
+                       reco_algorithm_words[t->chosen], t->data.users, t->data.items);
+    t->chosen = t->model->algorithm = RECO_POPULAR;
+    return MEROS_OK;
+}
+
 static void hash_rows(const struct reco_data *d, unsigned char out[SHA256_BYTES])
 {
     unsigned char parts[6 * SHA256_BYTES];
@@ -82,7 +95,8 @@ static enum meros_code make_model(struct reco_training *t, struct meros_err *err
     r->weights = t->params.weights;
     hash_rows(d, r->row_hash);
     snprintf(r->build, sizeof r->build, "meros %s, %s", MEROS_VERSION, __VERSION__);
-    return fit_all(t, err);
+    enum meros_code rc = fit_all(t, err);
+    return rc == MEROS_OK ? check_learnt(t, err) : rc;
 }
 
 static enum meros_code learn(struct training *base, struct meros_err *err)
