@@ -17,6 +17,7 @@ extern const struct http_route api_keys_routes[];
 extern const struct http_route api_jobs_routes[];
 extern const struct http_route api_imports_routes[];
 extern const struct http_route api_customers_routes[];    /* put, patch, delete, list, orders, events */
+extern const struct http_route api_consent_routes[];
 extern const struct http_route api_customer_get_routes[]; /* GET /v1/customers/{id}: fresh stats and segments */
 extern const struct http_route api_clv_routes[];          /* what customers will be worth */
 extern const struct http_route api_products_routes[];

@@ -566,7 +566,7 @@ static void *follow(void *arg)
         if (rc == MEROS_OK && all) all_ns = clock_mono_ns() + ALL_S * s + REST * took;
         if (rc == MEROS_OK && sold) sold_ns = clock_mono_ns() + SOLD_S * s + REST * took;
         if (rc == MEROS_OK) measure(h);
-        else if (!said) log_warn("catalog.read", KV("detail", err.detail), KV("sqlstate", err.sqlstate));
+        else if (!said && err.code != MEROS_CANCELLED) log_warn("catalog.read", KV("detail", err.detail), KV("sqlstate", err.sqlstate));
         said = rc != MEROS_OK;
         err_clear(&err);
     } while (rest(h, POKED_MS * INT64_C(1000000) + REST * took, clock_mono_ns() + POLL_S * s + REST * took));

@@ -8,6 +8,8 @@
 #include "order_events_priv.h"
 #include "meros/base/clock.h"
 #include "meros/base/counters.h"
+#include "meros/service/catalog.h"
+#include "meros/service/shelf.h"
 #include "meros/service/sweeper.h"
 
 enum {
@@ -249,6 +251,14 @@ static enum meros_code merge(struct importing *x, struct meros_err *err)
     return rc;
 }
 
+/* Before the answer, also where only some of it has landed. */
+static void tell_memory(struct service *s, enum dataset_kind dataset, enum meros_code rc)
+{
+    if (rc != MEROS_OK) shelf_doubt(s);
+    if (dataset == DATASET_ORDERS || dataset == DATASET_EVENTS) shelf_changed_all(s);
+    if (dataset == DATASET_ORDERS || dataset == DATASET_EVENTS || dataset == DATASET_PRODUCTS) catalog_changed_many(s);
+}
+
 static enum meros_code check_options(struct importing *x, struct meros_err *err)
 {
     const struct import_options *o = x->options;
@@ -301,7 +311,10 @@ enum meros_code service_import(struct service *s, const struct import_options *o
     if (rc == MEROS_OK && options->abort_on_error && out->rejected > 0)
         rc = err_set(err, MEROS_UNPROCESSABLE, "%lld of %lld rows are bad and on_error=abort: nothing was imported.",
                      (long long)out->rejected, (long long)out->received);
-    if (rc == MEROS_OK && out->received > out->rejected) rc = merge(&x, err);
+    if (rc == MEROS_OK && out->received > out->rejected) {
+        rc = merge(&x, err);
+        tell_memory(s, options->dataset, rc);
+    }
     spool_close(&x.spool);
     buf_done(&x.extras);
     buf_done(&x.inner);

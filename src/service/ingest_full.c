@@ -3,6 +3,8 @@
 #include "ingest_priv.h"
 
 #include <string.h>
+#include "meros/service/catalog.h"
+#include "meros/service/shelf.h"
 #include "meros/store/changed.h"
 #include "meros/store/customers.h"
 #include "meros/store/identity.h"
@@ -119,6 +121,14 @@ static enum meros_code note_changed(struct landing *l, const struct landing_part
     return store_changed_note(l->conn, changed->nos, changed->n, err);
 }
 
+/* Before anybody is answered: those who were noted, and those of events that were there already (tell_memory in ingest_land.c). */
+static void tell_memory(struct landing *l, const struct landing_part *p, const struct changed *changed)
+{
+    shelf_forget(l->svc, changed->nos, changed->n); /* traits and joins may bring a refused consent */
+    for (size_t i = 0; i < p->b.n_events; i++) shelf_changed(l->svc, &p->b.events[i].customer_no, 1);
+    if (p->b.named) catalog_mentioned(l->svc);
+}
+
 static enum meros_code keep_offsets(struct landing *l, struct meros_err *err)
 {
     for (const struct pending *p = l->first; p != NULL; p = p->next)
@@ -147,7 +157,9 @@ static enum meros_code land(struct landing *l, struct landing_part *p, bool excl
     TRY(make_orders(l, p, &who, &changed, err));
     TRY(note_changed(l, p, &who, &changed, err));
     if (p->last) TRY(keep_offsets(l, err));
-    return store_commit(l->conn, err);
+    TRY(store_commit(l->conn, err));
+    tell_memory(l, p, &changed);
+    return MEROS_OK;
 }
 
 enum meros_code landing_full(struct landing *l, struct landing_part *p, struct meros_err *err)
@@ -160,7 +172,8 @@ enum meros_code landing_full(struct landing *l, struct landing_part *p, struct m
     }
     if (rc == MEROS_OK && again) rc = err_set(err, MEROS_INTERNAL, "Customers could not be joined.");
     if (rc != MEROS_OK || again) {
-        if (!store_broken(l->conn)) store_rollback(l->conn);
+        if (store_broken(l->conn)) shelf_doubt(l->svc);
+        else store_rollback(l->conn);
         return rc;
     }
     for (size_t i = p->from; i < p->to; i++) {

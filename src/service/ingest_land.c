@@ -3,6 +3,8 @@
 
 #include "meros/base/clock.h"
 #include "meros/base/log.h"
+#include "meros/service/catalog.h"
+#include "meros/service/shelf.h"
 #include "meros/store/store.h"
 
 enum { STATEMENT_MS = 15000 };
@@ -79,12 +81,23 @@ static void take_fates(struct landing *l, const struct landing_part *p)
     for (size_t i = 0; i < p->b.n_outcomes; i++) p->outcome_results[i]->verdict = verdicts[p->b.outcomes[i].fate];
 }
 
+/* Before anybody is answered. Whatever their fate: of what was there already nobody knows whether it came with an earlier attempt whose
+ * commit was in doubt. */
+static void tell_memory(struct landing *l, const struct landing_part *p)
+{
+    const struct ingest_batch *b = &p->b;
+    for (size_t i = 0; i < b->n_events; i++) shelf_changed(l->svc, &b->events[i].customer_no, 1);
+    if (b->named) catalog_mentioned(l->svc);
+}
+
 static enum meros_code land_plain(struct landing *l, struct landing_part *p, struct meros_err *err)
 {
     enum meros_code rc = store_ingest_send(l->conn, &p->b, true, err);
     if (rc != MEROS_OK) return rc;
     rc = store_ingest_wait(l->conn, &p->b, err);
-    if (rc != MEROS_OK && !store_broken(l->conn)) store_rollback(l->conn);
+    if (rc == MEROS_OK) tell_memory(l, p);
+    else if (store_broken(l->conn)) shelf_doubt(l->svc);
+    else store_rollback(l->conn);
     return rc;
 }
 

@@ -1,5 +1,6 @@
 #include "meros/service/products.h"
 
+#include "meros/service/catalog.h"
 #include "meros/store/products.h"
 
 enum meros_code service_put_product(struct service *s, const struct product_record *p, bool *created, product_show_fn show,
@@ -11,6 +12,7 @@ enum meros_code service_put_product(struct service *s, const struct product_reco
     rc = products_put(c, p, created, err);
     if (rc == MEROS_OK) rc = products_get(c, p->product_id, show, arg, err);
     store_release(s->store, c);
+    if (rc == MEROS_OK) catalog_changed(s, p->product_id);
     return rc;
 }
 
@@ -21,6 +23,7 @@ enum meros_code service_delete_product(struct service *s, struct str product_id,
     if (rc != MEROS_OK) return rc;
     rc = products_delete(c, product_id, err);
     store_release(s->store, c);
+    if (rc == MEROS_OK) catalog_changed(s, product_id);
     return rc;
 }
 

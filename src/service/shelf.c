@@ -22,6 +22,7 @@
 
 enum {
     READERS = 2, STATEMENT_MS = 4000, QUERY_MEMORY = 256 << 20,
+    DOUBT_S = 600,    /* far longer than a note waits to be taken */
     WARM_MAX = 50000, /* customers */
     WARM_PAUSE_MS = 5 /* between two batches: others want the database too */
 };
@@ -429,16 +430,23 @@ enum meros_code shelf_ask(struct service *svc, struct shelf_ask *ask, struct mer
 
 /* --- what others did */
 
+void shelf_doubt(struct service *svc)
+{
+    if (svc->shelves != NULL) atomic_store(&svc->shelves->doubt_until_ns, clock_mono_ns() + DOUBT_S * INT64_C(1000000000));
+}
+
 /* "WHO NUMBER NUMBER …": these changed by WHO, who knows ("*": by several); "WHO *": too many to name. "": something may have been missed. */
 static void told(void *arg, const char *payload)
 {
     struct service *svc = arg;
     const char *at = strchr(payload, ' ');
-    if (at == NULL) {
+    if (at == NULL) { /* also when listening begins: what was read before may be out of date */
         shelf_changed_all(svc);
+        shelf_warm(svc);
         return;
     }
-    if (str_eq((struct str){payload, (size_t)(at - payload)}, str_of(store_origin()))) return;
+    const bool mine = str_eq((struct str){payload, (size_t)(at - payload)}, str_of(store_origin()));
+    if (mine && clock_mono_ns() >= atomic_load(&svc->shelves->doubt_until_ns)) return;
     while (*at == ' ') {
         char *end;
         const int64_t no = strtoll(at + 1, &end, 10);
@@ -539,7 +547,7 @@ static void *warming(void *arg)
     struct meros_err err = MEROS_ERR_INIT;
     while (wait_for_call(v)) {
         err_clear(&err);
-        if (warm_all(v, &err) != MEROS_OK) log_warn("shelves.warm", KV("detail", err.detail));
+        if (warm_all(v, &err) != MEROS_OK && err.code != MEROS_UNAVAILABLE) log_warn("shelves.warm", KV("detail", err.detail));
     }
     return NULL;
 }
@@ -604,10 +612,7 @@ enum meros_code shelf_start(struct service *svc, struct meros_err *err)
         if (svc->listener != NULL) rc = listener_subscribe(svc, "meros_shelves", told, svc, err);
         if (rc == MEROS_OK && svc->listener != NULL) rc = listener_every(svc, 5, measure, v, err);
     }
-    if (rc == MEROS_OK) {
-        shelf_warm(svc);
-        return MEROS_OK;
-    }
+    if (rc == MEROS_OK) return MEROS_OK;
     shelf_stop(svc);
     shelf_free(svc);
     return rc;

@@ -47,6 +47,7 @@ struct shelves {
     struct shelf_shard shards[SHELF_SHARDS];
     _Atomic uint64_t last; /* number of the last change of all */
     _Atomic uint64_t all;  /* of the last change of everybody */
+    _Atomic int64_t doubt_until_ns;
 
     pthread_mutex_t warm_lock;
     pthread_cond_t warm_wake;

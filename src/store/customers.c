@@ -28,6 +28,13 @@ static const struct sql PATCH = {"customer_patch",
     "consent = case when $11 & 32 <> 0 then " JOINED("consent", "$4") " else consent end, changed_at = now() "
     "where customer_no = $1", SQL_NOTHING};
 
+static const struct sql MAKE_VISITOR = {"customer_make_visitor",
+    "with ids as (insert into customer_ids (customer_id, customer_no) values ($1, nextval('customer_nos')) "
+    "             on conflict do nothing returning customer_id, customer_no) "
+    "insert into customers (customer_no, customer_id, anonymous) select customer_no, customer_id, true from ids returning customer_no", SQL_ROW_OR_NONE};
+static const struct sql CONSENT = {"customer_consent",
+    "update customers set consent = " JOINED("consent", "$2") ", changed_at = now() where customer_no = $1", SQL_NOTHING};
+
 #define COLUMNS "c.customer_no, c.customer_id, c.created_at, c.attributes::text, c.consent::text, c.email, c.name, c.phone"
 static const struct sql GET = {"customer_get",
     "select " COLUMNS " from customer_ids i join customers c on c.customer_no = i.customer_no where i.customer_id = $1", SQL_ROW_OR_NONE};
@@ -78,6 +85,11 @@ static enum meros_code unknown(struct meros_err *err)
     return err_set(err, MEROS_NOT_FOUND, "There is no customer with this id.");
 }
 
+static enum meros_code being_erased(struct meros_err *err)
+{
+    return err_set(err, MEROS_CONFLICT, "The customer is being erased at this moment; try again.");
+}
+
 static struct sql_param bytes(struct str s)
 {
     return str_present(s) ? P_BYTES(s.p, s.n) : P_NULL;
@@ -120,7 +132,34 @@ enum meros_code customers_change(struct store_conn *c, struct str customer_id, c
         TRY(change_once(c, customer_id, change, person, created, &gone, err));
         if (!gone) return MEROS_OK;
     }
-    return err_set(err, MEROS_CONFLICT, "The customer is being erased at this moment; try again.");
+    return being_erased(err);
+}
+
+static enum meros_code consent_once(struct store_conn *c, struct str customer_id, struct str patch, bool *gone, struct meros_err *err)
+{
+    int64_t no;
+    struct rows r;
+    TRY(number_of(c, customer_id, &no, err));
+    if (no == 0) {
+        TRY(sql_exec(c, &MAKE_VISITOR, &r, err, P_TEXT(customer_id)));
+        if (r.n == 1) no = rows_int(&r, 0, 0);
+        rows_done(&r);
+        if (no == 0) TRY(number_of(c, customer_id, &no, err)); /* another writer was first */
+    }
+    TRY(sql_exec(c, &CONSENT, &r, err, P_INT(no), P_TEXT(patch)));
+    *gone = r.affected != 1;
+    rows_done(&r);
+    return *gone ? MEROS_OK : store_changed_note(c, &no, 1, err);
+}
+
+enum meros_code customers_consent(struct store_conn *c, struct str customer_id, struct str patch, struct meros_err *err)
+{
+    for (int attempt = 0; attempt < 3; attempt++) {
+        bool gone = false;
+        TRY(consent_once(c, customer_id, patch, &gone, err));
+        if (!gone) return MEROS_OK;
+    }
+    return being_erased(err);
 }
 
 enum meros_code customers_erase(struct store_conn *c, struct str customer_id, struct erasure *out, struct meros_err *err)

@@ -374,6 +374,7 @@ enum meros_code store_ingest_wait(struct store_conn *c, struct ingest_batch *b, 
         b->hints->careful--;
     }
     if (rc == MEROS_OK && b->sent->whole && b->hints != NULL) learn(b);
+    b->named = b->sent->names_sent;
     end(b);
     return rc;
 }

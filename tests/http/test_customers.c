@@ -34,6 +34,26 @@ Test(customers, are_patched_member_by_member)
     expect(patch("/v1/customers/cu2-nobody", "{\"name\":\"x\"}"), 404);
 }
 
+Test(customers, consent_purpose_by_purpose_and_before_anybody_knows_them)
+{
+    expect(get("/v1/customers/cc1/consent"), 404);
+    struct reply *r = put("/v1/customers/cc1/consent", "{\"profiling\":false,\"marketing\":true}");
+    expect(r, 200);
+    cr_assert_str_eq(text_at(r, "/customer_id"), "cc1");
+    r = put("/v1/customers/cc1/consent", "{\"marketing\":null,\"sale\":false}");
+    expect(r, 200);
+    r = get("/v1/customers/cc1/consent");
+    expect(r, 200);
+    cr_assert(!bool_at(r, "/consent/profiling") && !bool_at(r, "/consent/sale") && at(r, "/consent/marketing") == NULL);
+    put("/v1/customers/cc2", "{\"name\":\"Anna\",\"attributes\":{\"a\":1}}");
+    expect(put("/v1/customers/cc2/consent", "{\"profiling\":true}"), 200);
+    r = get("/v1/customers/cc2");
+    cr_assert(bool_at(r, "/consent/profiling") && strcmp(text_at(r, "/name"), "Anna") == 0 && int_at(r, "/attributes/a") == 1);
+    expect_fault(put("/v1/customers/cc2/consent", "{\"profiling\":\"no\"}"), 400, "/profiling");
+    expect_fault(put("/v1/customers/cc2/consent", "{\"spying\":true}"), 400, "/spying");
+    expect(put("/v1/customers/cc2/consent", "{}"), 400);
+}
+
 Test(customers, are_erased_with_their_orders_and_events)
 {
     put("/v1/customers/cu3", "{\"name\":\"Carl\"}");

@@ -14,6 +14,10 @@ typedef enum meros_code (*event_show_fn)(void *arg, const struct event_record *r
 /* Changes the customer and shows what it is now. *created: it was not there before (PUT only; PATCH says NOT_FOUND). */
 enum meros_code service_change_customer(struct service *s, struct str customer_id, const struct customer_change *change,
                                         bool *created, customer_show_fn show, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
+/* Consent alone, as store/customers.h says; it counts for whatever is answered afterwards. */
+enum meros_code service_change_consent(struct service *s, struct str customer_id, struct str patch, customer_show_fn show, void *arg,
+                                       struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code service_get_consent(struct service *s, struct str customer_id, customer_show_fn show, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code service_erase_customer(struct service *s, struct str customer_id, struct erasure *out, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code service_list_customers(struct service *s, int64_t after, int64_t limit, customer_show_fn show, void *arg,
                                        struct meros_err *err) MEROS_MUSTCHECK;

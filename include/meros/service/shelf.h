@@ -72,6 +72,8 @@ void shelf_changed_all(struct service *svc); /* imports: whoever it may be */
 /* As shelf_changed, and what was read before is not given as a stale answer either: a change of consent. */
 void shelf_forget(struct service *svc, const int64_t *customer_nos, size_t n);
 void shelf_erase(struct service *svc, int64_t customer_no); /* as shelf_forget, and it goes from memory at once */
+/* Something may have been committed, or may yet be, of which this process was told nothing: for a while it takes its own notes, too, for another's. */
+void shelf_doubt(struct service *svc);
 void shelf_warm(struct service *svc);        /* after a model was published: weights may differ; returns at once */
 
 #endif

@@ -16,6 +16,9 @@ struct sealed_person {
  * unknown one is NOT_FOUND. */
 enum meros_code customers_change(struct store_conn *c, struct str customer_id, const struct customer_change *change,
                                  const struct sealed_person *person, bool *created, struct meros_err *err) MEROS_MUSTCHECK;
+/* Inside the caller's transaction. Purposes that the patch (a JSON object) names are as it says from now on, null forgets one. Nobody is named
+ * by it: an id that nobody has becomes a visitor's, who may turn out to be somebody (store/identity.h). */
+enum meros_code customers_consent(struct store_conn *c, struct str customer_id, struct str patch, struct meros_err *err) MEROS_MUSTCHECK;
 /* PATCHes of many known customers, each at a time in the order given, inside the caller's transaction: in one statement
  * where each customer stands once. A customer of whom nothing is new keeps the row as it is; the others are put into
  * changed_nos (room for n; one who was changed twice stands there twice). A visitor stays one. */

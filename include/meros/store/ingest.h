@@ -63,6 +63,7 @@ struct ingest_batch {
     struct ingest_hints *hints; /* NULL: everything is looked up */
     bool resolved;              /* customer_no of each is given (store/identity.h) */
     struct arena *arena;        /* until store_ingest_wait returns */
+    bool named; /* out: customers or products were looked up by name, and may be new, or visitors known by name now */
     /* private */
     struct ingest_sent *sent;
 };
