@@ -21,6 +21,7 @@ extern const struct http_route api_consent_routes[];
 extern const struct http_route api_customer_get_routes[]; /* GET /v1/customers/{id}: fresh stats and segments */
 extern const struct http_route api_clv_routes[];          /* what customers will be worth */
 extern const struct http_route api_products_routes[];
+extern const struct http_route api_recommendations_routes[]; /* what to show a customer; similar, bought together, popular products */
 extern const struct http_route api_segments_routes[];     /* segmentations and their members */
 extern const struct http_route api_segment_history_routes[]; /* who entered and left, and the stream of it */
 extern const struct http_route api_models_routes[];

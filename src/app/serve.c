@@ -33,6 +33,7 @@
 #include "meros/service/listener.h"
 #include "meros/service/measure.h"
 #include "meros/service/reco_rules.h"
+#include "meros/service/recommend.h"
 #include "meros/service/rejections.h"
 #include "meros/service/segment_stream.h"
 #include "meros/service/serving.h"
@@ -44,9 +45,8 @@
 
 /* What stands on a migrated database, in the order in which it starts. */
 enum stage {
-    STAGE_MIGRATE, STAGE_KEYS, STAGE_IDEMPOTENCY, STAGE_REJECTIONS, STAGE_SERVING, STAGE_RECO_RULES, STAGE_CATALOG, STAGE_SHELVES,
-    STAGE_SWEEPER, STAGE_STREAM, STAGE_INGEST,
-    STAGE_JOBS, STAGE_WEBHOOKS, STAGE_LISTENER, STAGE_KAFKA_IN, STAGE_KAFKA_OUT, STAGE_UP
+    STAGE_MIGRATE, STAGE_KEYS, STAGE_IDEMPOTENCY, STAGE_REJECTIONS, STAGE_SERVING, STAGE_RECO_RULES, STAGE_CATALOG, STAGE_RECOMMENDING,
+    STAGE_SHELVES, STAGE_SWEEPER, STAGE_STREAM, STAGE_INGEST, STAGE_JOBS, STAGE_WEBHOOKS, STAGE_LISTENER, STAGE_KAFKA_IN, STAGE_KAFKA_OUT, STAGE_UP
 };
 
 /* What is being sent to receivers of webhooks may take so long once the service stops. */
@@ -207,6 +207,7 @@ static enum meros_code step(struct app *a, struct meros_err *err)
     case STAGE_SERVING: return serving_start(svc, err);
     case STAGE_RECO_RULES: return reco_rules_start(svc, err);
     case STAGE_CATALOG: return catalog_start(svc, err);
+    case STAGE_RECOMMENDING: return recommending_start(svc, err);
     case STAGE_SHELVES: return shelf_start(svc, err);
     case STAGE_SWEEPER: return sweeper_start(svc, err);
     case STAGE_INGEST: return ingest_start(svc, err);
@@ -392,6 +393,7 @@ static bool stop(struct app *a)
     webhooks_free(svc);
     reco_rules_free(svc);
     shelf_free(svc);
+    recommending_free(svc);
     catalog_free(svc);
     serving_free(svc);
     rejections_free(svc);

@@ -214,6 +214,11 @@ const struct snapshot *serving_snapshot(struct service *svc)
     return acquire(svc->serving);
 }
 
+struct snapshot_holder *serving_models(struct service *svc)
+{
+    return svc->serving->models;
+}
+
 static void models_changed(void *arg, const char *payload)
 {
     struct service *svc = arg;

@@ -1,6 +1,5 @@
 /* A PostgreSQL that was stopped (SIGSTOP): its sockets stay open and nothing comes out of them. Every request is answered
  * nevertheless, and when it goes on everything is as if it had only been slow. */
-#include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,27 +11,6 @@ static struct instance s;
 
 /* Statements may take a second and their answers two more; the rest is for a busy machine. */
 enum { BOUND_S = 40, CLIENTS = 8 };
-
-/* The postmaster and all of its children. */
-static void signal_database(int signal)
-{
-    const pid_t postmaster = instance_postmaster(&s);
-    cr_assert_gt(postmaster, 0);
-    DIR *d = opendir("/proc");
-    cr_assert_not_null(d);
-    kill(postmaster, signal); /* first, so that it has no more children */
-    for (struct dirent *e; (e = readdir(d)) != NULL;) {
-        char path[300];
-        int parent = 0;
-        const int pid = atoi(e->d_name);
-        snprintf(path, sizeof path, "/proc/%d/stat", pid);
-        FILE *f = pid > 0 ? fopen(path, "re") : NULL;
-        if (f == NULL) continue;
-        if (fscanf(f, "%*d %*[^)]) %*c %d", &parent) == 1 && parent == postmaster) kill(pid, signal);
-        fclose(f);
-    }
-    closedir(d);
-}
 
 struct asker {
     pthread_t thread;
@@ -76,7 +54,7 @@ Test(frozen, every_request_is_answered_while_the_database_is_stopped_and_nothing
         {.request = request_of("GET", "/v1/customers", "")},          {.request = request_of("PUT", "/v1/customers/f2", "{\"attributes\":{\"plan\":\"pro\"}}")},
         {.request = request_of("POST", "/v1/events", body)},          {.request = request_of("GET", "/v1/products", "")},
         {.request = request_of("GET", "/v1/jobs", "")},               {.request = request_of("DELETE", "/v1/customers/nobody", "")}};
-    signal_database(SIGSTOP);
+    instance_signal_database(&s, SIGSTOP);
     for (int k = 0; k < CLIENTS; k++) cr_assert_eq(pthread_create(&askers[k].thread, NULL, ask, &askers[k]), 0);
     for (int k = 0; k < 5; k++) {
         cr_expect_lt(quick("/healthz"), BOUND_S);
@@ -93,7 +71,7 @@ Test(frozen, every_request_is_answered_while_the_database_is_stopped_and_nothing
     struct reply *m = get("/metrics");
     cr_expect_not_null(strstr(m->body, "meros_db_up 0"));
 
-    signal_database(SIGCONT);
+    instance_signal_database(&s, SIGCONT);
     instance_wait_ready(&s, 60);
     for (double until = seconds_now() + 60;; pause_ms(100)) {
         struct reply *r = post("/v1/events", body);

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -377,6 +378,26 @@ const struct instance *instance_shared(void)
 }
 
 /* --- measuring, and the other commands */
+
+void instance_signal_database(const struct instance *s, int signal)
+{
+    const pid_t postmaster = instance_postmaster(s);
+    cr_assert_gt(postmaster, 0);
+    DIR *d = opendir("/proc");
+    cr_assert_not_null(d);
+    kill(postmaster, signal); /* first, so that it has no more children */
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        char path[300];
+        int parent = 0;
+        const int pid = atoi(e->d_name);
+        snprintf(path, sizeof path, "/proc/%d/stat", pid);
+        FILE *f = pid > 0 ? fopen(path, "re") : NULL;
+        if (f == NULL) continue;
+        if (fscanf(f, "%*d %*[^)]) %*c %d", &parent) == 1 && parent == postmaster) kill(pid, signal);
+        fclose(f);
+    }
+    closedir(d);
+}
 
 long instance_rss_kb(const struct instance *s)
 {

@@ -52,6 +52,7 @@ void instance_make_template(struct instance *s);
 void instance_share(const struct instance *s); /* makes it known to child processes */
 
 pid_t instance_postmaster(const struct instance *s); /* of its embedded PostgreSQL; 0 if there is none */
+void instance_signal_database(const struct instance *s, int signal); /* the postmaster and all of its children */
 long instance_rss_kb(const struct instance *s);      /* resident memory */
 /* The log of this run, from byte `from` of it on; free() it. */
 char *instance_log(const struct instance *s, long from);

@@ -41,6 +41,9 @@ enum meros_code serving_publish_begin(struct service *svc, struct store_conn *c,
 void serving_publish_end(struct service *svc, struct snapshot *s, bool committed);
 /* The present set; snapshot_release() it. */
 const struct snapshot *serving_snapshot(struct service *svc);
+/* Where it is published: who acquires it here does not wait for a commit that is about to publish another (threads that must not
+ * block). Lives as long as serving does. */
+struct snapshot_holder *serving_models(struct service *svc);
 
 /* One question. The asker's memory; it must live, with customer_id and clv, until done() is called: exactly once, by the reader
  * or the watch thread. On MEROS_OK json holds the answer and may be taken over. done() must not block. */
