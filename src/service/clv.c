@@ -14,7 +14,8 @@ enum { MONTHS_MAX = 1200, ROWS_PER_STEP = 4096 };
 enum meros_code clv_no_model(struct meros_err *err)
 {
     return err_set(err, MEROS_NOT_FOUND,
-                   "No model of lifetime value is active; POST /v1/jobs with {\"kind\": \"train.clv\"} trains one.");
+                   "No model of lifetime value is active; POST /v1/jobs with {\"kind\": \"train.clv\"} trains one. (A model of contracts, "
+                   "sbg, has its retention curve and remaining lifetimes in its metrics and answers for no single customer.)");
 }
 
 struct clv_question clv_question_of(const struct clv_ask *ask)

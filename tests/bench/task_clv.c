@@ -50,11 +50,12 @@ static enum meros_code run(const struct bench_args *a, struct meros_err *err)
         }
     }
     for (size_t i = 0; i < rows.rows; i++) sum += orders[i];
-    const double *p = m.purchase.parameter;
+    const double *p = m.purchase.parameter, *e = m.purchase.standard_error;
     bench_print("clv", rows.rows, fitting + scoring,
                 "\"fit_seconds\": %.6f, \"score_seconds\": %.6f, \"log_likelihood\": %.6f, \"parameters\": [%.9g, %.9g, %.9g, %.9g], "
+                "\"standard_errors\": [%.9g, %.9g, %.9g, %.9g], "
                 "\"converged\": %s, \"evaluations\": %d, \"expected_orders\": %.9g, \"threads\": %d",
-                fitting, scoring, m.purchase.fit.log_likelihood, p[0], p[1], p[2], p[3], m.purchase.fit.converged ? "true" : "false",
+                fitting, scoring, m.purchase.fit.log_likelihood, p[0], p[1], p[2], p[3], e[0], e[1], e[2], e[3], m.purchase.fit.converged ? "true" : "false",
                 m.purchase.fit.evaluations, sum, ml_pool_threads(a->pool));
 out:
     free(orders);
@@ -69,6 +70,6 @@ const struct bench_task bench_clv = {
     .name = "clv",
     .usage = "    --x (n, 3)  x, t_x, T of each customer in days\n"
              "    --param kind=0 (0 BG/NBD, 1 MBG/NBD, 2 Pareto/NBD) horizon=365 (days that orders are expected in)   repeat=1\n"
-             "    quality: fit_seconds, score_seconds, log_likelihood, parameters (in weeks), converged, expected_orders\n",
+             "    quality: fit_seconds, score_seconds, log_likelihood, parameters (in weeks), standard_errors, converged, expected_orders\n",
     .run = run,
 };
