@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "meros/base/clock.h"
@@ -16,7 +17,7 @@ struct reader {
     struct asker_reader own;
     pthread_t thread;
     /* Under the lock. */
-    struct asker_link **asks; /* kind->batch */
+    struct asker_link **asks, **behind; /* kind->batch; behind: while a batch is taken */
     size_t n;
     bool at_database; /* the watch may take the asks away: n becomes 0 */
     int64_t since_ns;
@@ -86,17 +87,20 @@ size_t asker_claim(struct asker_reader *own, struct asker_link ***out)
 /* Under the lock: moves what waits into the batch. */
 static size_t take_batch(struct asker *a, struct reader *r)
 {
-    r->n = 0;
-    while (a->head != NULL && r->n < a->kind->batch) {
+    size_t first = 0, behind = 0;
+    r->since_ns = a->head->asked_ns; /* the queue is in the order of asking */
+    for (; a->head != NULL && first + behind < a->kind->batch; a->queued--) {
         struct asker_link *ask = a->head;
         a->head = ask->next;
-        a->queued--;
-        a->kind->take(r->own.work, r->n, ask);
-        r->asks[r->n++] = ask;
+        if (a->kind->behind != NULL && a->kind->behind(ask)) r->behind[behind++] = ask;
+        else r->asks[first++] = ask;
     }
     if (a->head == NULL) a->tail = &a->head;
+    if (behind > 0) memcpy(r->asks + first, r->behind, behind * sizeof(struct asker_link *));
+    r->own.first = first;
+    r->n = first + behind;
     r->at_database = true;
-    r->since_ns = r->asks[0]->asked_ns;
+    for (size_t i = 0; i < r->n; i++) a->kind->take(r->own.work, i, r->asks[i]);
     return r->n;
 }
 
@@ -192,7 +196,8 @@ static enum meros_code start_threads(struct asker *a, void *ctx, struct meros_er
         arena_init(&r->own.arena, a->kind->memory);
         r->own.work = calloc(1, a->kind->work_bytes);
         r->asks = calloc(a->kind->batch, sizeof *r->asks);
-        if (r->own.work == NULL || r->asks == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory.");
+        r->behind = calloc(a->kind->batch, sizeof *r->behind);
+        if (r->own.work == NULL || r->asks == NULL || r->behind == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory.");
         enum meros_code rc = thread_start(&r->thread, a->kind->reader_name, 0, reading, r, err);
         if (rc != MEROS_OK) return rc;
         pthread_mutex_lock(&a->lock);
@@ -256,6 +261,7 @@ void asker_free(struct asker *a)
     for (int i = 0; i < ASKER_READERS_MAX; i++) {
         free(a->readers[i].own.work);
         free(a->readers[i].asks);
+        free(a->readers[i].behind);
     }
     pthread_mutex_destroy(&a->lock);
     pthread_cond_destroy(&a->asked);

@@ -1,12 +1,10 @@
-/* Threads: `readers` reader threads, each with a database connection of its own; one watch thread that blocks on nothing
- * but its clock. The queue, the batches at the database and `stopping` are under `lock`. An ask belongs to the queue, to
- * a batch, or to whoever took it out under the lock and calls its done(): no two at once. */
+/* The published models, and the questions about customers that an asker (service/asker.h) reads for. */
 #include "meros/service/serving.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+#include <string.h>
 
 #include "meros/base/arena.h"
 #include "meros/base/clock.h"
@@ -24,27 +22,13 @@
 #include "seal_priv.h"
 #include "serving_priv.h"
 
-enum { READERS = 2, MODELS_MAX = 1000, ANSWER_MAX = 4 << 20, ANSWER_USUAL = 2000, WATCH_MS = 250, STATEMENT_MS = 4000 };
+enum { READERS = 2, MODELS_MAX = 1000, ANSWER_MAX = 4 << 20, ANSWER_USUAL = 2000, STATEMENT_MS = 4000, QUERY_MEMORY = 256 << 20 };
 
-struct batch {
-    /* Under the lock. */
-    struct serving_ask *asks[SERVING_BATCH];
-    size_t n;
-    size_t whole;     /* the first so many ask for everything, the others only for what the customer will be worth */
-    bool at_database; /* the watch may take the asks away: n becomes 0 */
-    int64_t since_ns;
-    /* The reader's own: what the query needs, so that asks may go while it runs. */
-    char ids[SERVING_BATCH][ID_MAX + 1];
+/* What a query needs of its questions. */
+struct work {
+    char ids[SERVING_BATCH][ID_MAX];
     struct str views[SERVING_BATCH];
     int64_t ats[SERVING_BATCH];
-};
-
-struct reader {
-    struct model_serving *serving;
-    struct store_conn *conn; /* NULL: none now */
-    struct arena arena;
-    struct batch batch;
-    pthread_t thread;
 };
 
 struct model_serving {
@@ -52,19 +36,9 @@ struct model_serving {
     struct snapshot_holder *models;
     pthread_mutex_t reload_lock; /* one reload at a time: an older set is never published after a newer one */
     pthread_mutex_t commit_lock; /* held while a commit publishes: who asks after the commit gets what it published */
-    pthread_mutex_t lock;
-    pthread_cond_t asked;   /* the queue is no longer empty, or stopping */
-    pthread_cond_t stopped; /* for the watch */
-    struct serving_ask *head, **tail; /* under lock */
-    size_t queued;                    /* under lock */
-    bool stopping;                    /* under lock */
-    struct reader readers[READERS];
-    int n_readers;
-    pthread_t watch;
-    bool watching;
+    struct asker *asker;
 };
 
-static const char silent[] = "The database did not answer in time; try again shortly.";
 static const double batch_bounds[] = {1, 2, 4, 8, 16, 32, 64, 128, 256};
 static struct metric_family batches = {.name = "meros_customer_reads_per_query",
                                        .help = "Customer reads answered with one database query.",
@@ -229,33 +203,14 @@ static void models_changed(void *arg, const char *payload)
 
 /* --- one batch */
 
-static enum meros_code open_connection(struct reader *r, struct meros_err *err)
+static enum meros_code answer(struct asker_reader *r, const struct serving_query *q, const struct serving_found *f, size_t i,
+                              const struct clv_ask *clv, struct buf *json, struct meros_err *err)
 {
-    struct service *svc = r->serving->svc;
-    if (r->conn != NULL && !store_broken(r->conn)) return MEROS_OK;
-    store_disconnect(r->conn);
-    r->conn = NULL;
-    if (!store_available(svc->store)) return err_set(err, MEROS_UNAVAILABLE, "The database is away; try again shortly.");
-    enum meros_code rc = store_connect(svc->store, &r->conn, err);
-    if (rc != MEROS_OK) return rc;
-    rc = store_set_timeout(r->conn, STATEMENT_MS, err);
-    /* A lone customer would be planned for anew at each call: that costs six times what the look-ups do. */
-    if (rc == MEROS_OK) rc = store_set_generic_plans(r->conn, err);
-    if (rc != MEROS_OK) {
-        store_disconnect(r->conn);
-        r->conn = NULL;
-    }
-    return rc;
-}
-
-static enum meros_code answer(struct reader *r, const struct serving_query *q, const struct serving_found *f, size_t i, struct buf *json,
-                              struct meros_err *err)
-{
+    struct model_serving *v = r->ctx;
     const struct customer_state *s = &f->states[i];
     if (!s->known)
         return err_set(err, MEROS_NOT_FOUND,
                        "There is no customer with this id; one comes into being with PUT /v1/customers/{id}, an import or an event.");
-    const struct clv_ask *clv = r->batch.asks[i]->clv;
     if (clv != NULL && q->models->clv == NULL) return clv_no_model(err);
     struct json *attributes = NULL;
     if (q->attributes && s->attributes.n > 2) {
@@ -269,9 +224,9 @@ static enum meros_code answer(struct reader *r, const struct serving_query *q, c
         serving_write_clv(json, &view, clv);
     } else {
         bool ok = true;
-        open.email = unseal_text(r->serving->svc, &r->arena, s->email, &ok);
-        open.name = unseal_text(r->serving->svc, &r->arena, s->name, &ok);
-        open.phone = unseal_text(r->serving->svc, &r->arena, s->phone, &ok);
+        open.email = unseal_text(v->svc, &r->arena, s->email, &ok);
+        open.name = unseal_text(v->svc, &r->arena, s->name, &ok);
+        open.phone = unseal_text(v->svc, &r->arena, s->phone, &ok);
         if (!ok) log_warn("customer.sealed", KV_I("customer_no", s->stats.customer_no), KV("advice", "sealed with another pii_key"));
         serving_write_customer(json, &view);
     }
@@ -279,183 +234,74 @@ static enum meros_code answer(struct reader *r, const struct serving_query *q, c
     return json->failed ? err_set(err, MEROS_OUT_OF_MEMORY, "The answer is too large.") : MEROS_OK;
 }
 
-static void refuse(struct serving_ask *ask, const struct meros_err *err)
+static struct serving_ask *ask_of(struct asker_link *link)
 {
-    ask->done(ask, err->code, NULL, err);
+    return (struct serving_ask *)(void *)link; /* its first member */
 }
 
-static void run_batch(struct reader *r, size_t n)
+static void refuse(struct asker_link *link, const struct meros_err *err)
 {
-    struct model_serving *v = r->serving;
-    struct batch *b = &r->batch;
+    ask_of(link)->done(ask_of(link), err->code, NULL, err);
+}
+
+/* Those who ask for everything stand first, then those who ask only for what the customer will be worth. */
+static bool worth_alone(const struct asker_link *link)
+{
+    return ((const struct serving_ask *)(const void *)link)->clv != NULL;
+}
+
+static void take(void *work, size_t at, const struct asker_link *link)
+{
+    struct work *w = work;
+    const struct serving_ask *ask = (const struct serving_ask *)(const void *)link;
+    memcpy(w->ids[at], ask->customer_id.p, ask->customer_id.n);
+    w->views[at] = (struct str){w->ids[at], ask->customer_id.n};
+    w->ats[at] = ask->at;
+}
+
+static void run(struct asker_reader *r, size_t n)
+{
+    struct model_serving *v = r->ctx;
+    const struct work *w = r->work;
+    struct asker_link **asks;
     struct meros_err err = MEROS_ERR_INIT, one = MEROS_ERR_INIT; /* one: of a single answer */
-    struct serving_query q = {b->views, b->ats, n, b->whole, acquire(v), clock_now(), v->svc->settings.activity_half_life_days, false};
+    struct serving_query q = {w->views, w->ats, n, r->first, acquire(v), clock_now(), v->svc->settings.activity_half_life_days, false};
     struct serving_found f = {0};
     for (size_t i = 0; i < q.models->n_models; i++) q.attributes |= segment_model_needs_attributes(q.models->models[i].model);
     q.attributes |= q.models->clv != NULL && trained_clv_needs_attributes(q.models->clv->model);
-    enum meros_code rc = open_connection(r, &err);
+    enum meros_code rc = asker_connect(r, &err);
     if (rc == MEROS_OK) rc = serving_fetch(r->conn, &r->arena, &q, &f, &err);
-    if (rc == MEROS_TIMEOUT) rc = err_set(&err, MEROS_UNAVAILABLE, "%s", silent);
-
-    pthread_mutex_lock(&v->lock);
-    b->at_database = false; /* from here on the asks are ours, if they still are */
-    const size_t left = b->n;
-    pthread_mutex_unlock(&v->lock);
-
+    rc = asker_failed(rc, &err);
+    const size_t left = asker_claim(r, &asks);
     for (size_t i = 0; i < left; i++) {
         if (rc != MEROS_OK) {
-            refuse(b->asks[i], &err);
+            refuse(asks[i], &err);
             continue;
         }
+        struct serving_ask *ask = ask_of(asks[i]);
         struct buf json;
         buf_init(&json, ANSWER_MAX);
         (void)buf_reserve(&json, ANSWER_USUAL);
-        enum meros_code answered = answer(r, &q, &f, i, &json, &one);
-        b->asks[i]->done(b->asks[i], answered, &json, &one);
+        enum meros_code answered = answer(r, &q, &f, i, ask->clv, &json, &one);
+        ask->done(ask, answered, &json, &one);
         if (answered != MEROS_OK) err_clear(&one); /* it is large: cleared only where it was used */
         buf_done(&json);
     }
     metric_observe(metric(&batches, NULL), (double)n);
     snapshot_release(q.models);
-    arena_done(&r->arena);
 }
 
-/* --- threads */
-
-/* Under the lock: moves what waits into the batch, those who ask for everything first. */
-static void take_batch(struct model_serving *v, struct batch *b)
-{
-    struct serving_ask *worth[SERVING_BATCH];
-    size_t n_worth = 0;
-    b->whole = 0;
-    while (v->head != NULL && b->whole + n_worth < SERVING_BATCH) {
-        struct serving_ask *a = v->head;
-        v->head = a->next;
-        v->queued--;
-        if (a->clv != NULL) worth[n_worth++] = a;
-        else b->asks[b->whole++] = a;
-    }
-    if (v->head == NULL) v->tail = &v->head;
-    memcpy(b->asks + b->whole, worth, n_worth * sizeof *worth);
-    b->n = b->whole + n_worth;
-    b->at_database = true;
-    b->since_ns = INT64_MAX;
-    for (size_t i = 0; i < b->n; i++) {
-        const struct serving_ask *a = b->asks[i];
-        memcpy(b->ids[i], a->customer_id.p, a->customer_id.n);
-        b->views[i] = (struct str){b->ids[i], a->customer_id.n};
-        b->ats[i] = a->at;
-        if (a->asked_ns < b->since_ns) b->since_ns = a->asked_ns;
-    }
-}
-
-static void *read_customers(void *arg)
-{
-    struct reader *r = arg;
-    struct model_serving *v = r->serving;
-    for (;;) {
-        pthread_mutex_lock(&v->lock);
-        while (v->head == NULL && !v->stopping) pthread_cond_wait(&v->asked, &v->lock);
-        if (v->head == NULL) {
-            pthread_mutex_unlock(&v->lock);
-            return NULL;
-        }
-        take_batch(v, &r->batch);
-        const size_t n = r->batch.n;
-        pthread_mutex_unlock(&v->lock);
-        run_batch(r, n);
-    }
-}
-
-/* Takes out of the queue and of stuck batches what has waited too long (or, at the end, all that waits). */
-static void refuse_overdue(struct model_serving *v, int64_t before_ns, const struct meros_err *err)
-{
-    struct serving_ask *late = NULL, **at;
-    pthread_mutex_lock(&v->lock);
-    for (at = &v->head; *at != NULL && (*at)->asked_ns < before_ns;) {
-        struct serving_ask *a = *at; /* the queue is in the order of asking, so the first young one ends it */
-        *at = a->next;
-        v->queued--;
-        a->next = late;
-        late = a;
-    }
-    if (v->head == NULL) v->tail = &v->head;
-    for (int i = 0; i < v->n_readers; i++) {
-        struct batch *b = &v->readers[i].batch;
-        if (!b->at_database || b->since_ns >= before_ns) continue;
-        for (size_t k = 0; k < b->n; k++) {
-            b->asks[k]->next = late;
-            late = b->asks[k];
-        }
-        b->n = 0;
-    }
-    pthread_mutex_unlock(&v->lock);
-    while (late != NULL) {
-        struct serving_ask *a = late;
-        late = a->next;
-        refuse(a, err);
-    }
-}
-
-static void *watch(void *arg)
-{
-    struct model_serving *v = arg;
-    struct meros_err err = MEROS_ERR_INIT;
-    err_set(&err, MEROS_UNAVAILABLE, "%s", silent);
-    pthread_mutex_lock(&v->lock);
-    while (!v->stopping) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += WATCH_MS * 1000000L;
-        if (until.tv_nsec >= 1000000000L) {
-            until.tv_nsec -= 1000000000L;
-            until.tv_sec++;
-        }
-        pthread_cond_timedwait(&v->stopped, &v->lock, &until);
-        pthread_mutex_unlock(&v->lock);
-        refuse_overdue(v, clock_mono_ns() - SERVING_PATIENCE_MS * INT64_C(1000000), &err);
-        pthread_mutex_lock(&v->lock);
-    }
-    pthread_mutex_unlock(&v->lock);
-    return NULL;
-}
+static const struct asker_kind kind = {
+    .reader_name = "live-reader", .watch_name = "live-watch", .readers = READERS, .batch = SERVING_BATCH, .queue_max = SERVING_QUEUE_MAX,
+    .work_bytes = sizeof(struct work), .memory = QUERY_MEMORY, .patience_ms = SERVING_PATIENCE_MS, .statement_ms = STATEMENT_MS,
+    .behind = worth_alone, .take = take, .run = run, .refuse = refuse};
 
 enum meros_code serving_ask(struct service *svc, struct serving_ask *ask, struct meros_err *err)
 {
-    struct model_serving *v = svc->serving;
-    ask->next = NULL;
-    ask->asked_ns = clock_mono_ns();
-    pthread_mutex_lock(&v->lock);
-    const bool refused = v->stopping || v->queued >= SERVING_QUEUE_MAX;
-    if (!refused) {
-        *v->tail = ask;
-        v->tail = &ask->next;
-        v->queued++;
-        pthread_cond_signal(&v->asked);
-    }
-    pthread_mutex_unlock(&v->lock);
-    if (!refused) return MEROS_OK;
-    return err_set(err, MEROS_UNAVAILABLE, "Too many requests are waiting for the database; try again shortly.");
+    return asker_ask(svc->serving->asker, &ask->link, err);
 }
 
 /* --- life */
-
-static enum meros_code start_threads(struct model_serving *v, struct meros_err *err)
-{
-    for (int i = 0; i < READERS; i++) {
-        struct reader *r = &v->readers[i];
-        r->serving = v;
-        arena_init(&r->arena, 256u << 20);
-        enum meros_code rc = thread_start(&r->thread, "live-reader", 0, read_customers, r, err);
-        if (rc != MEROS_OK) return rc;
-        pthread_mutex_lock(&v->lock);
-        v->n_readers = i + 1;
-        pthread_mutex_unlock(&v->lock);
-    }
-    enum meros_code rc = thread_start(&v->watch, "live-watch", 0, watch, v, err);
-    v->watching = rc == MEROS_OK;
-    return rc;
-}
 
 enum meros_code serving_start(struct service *svc, struct meros_err *err)
 {
@@ -465,16 +311,12 @@ enum meros_code serving_start(struct service *svc, struct meros_err *err)
         return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory.");
     }
     v->svc = svc;
-    v->tail = &v->head;
     pthread_mutex_init(&v->reload_lock, NULL);
     pthread_mutex_init(&v->commit_lock, NULL);
-    pthread_mutex_init(&v->lock, NULL);
-    pthread_cond_init(&v->asked, NULL);
-    pthread_cond_init(&v->stopped, NULL);
     svc->serving = v;
     enum meros_code rc = clv_lists_new(svc, err);
     if (rc == MEROS_OK) rc = serving_reload(svc, err);
-    if (rc == MEROS_OK) rc = start_threads(v, err);
+    if (rc == MEROS_OK) rc = asker_start(&kind, v, svc->store, &v->asker, err);
     if (rc == MEROS_OK) rc = listener_subscribe(svc, "models", models_changed, svc, err);
     if (rc == MEROS_OK) return MEROS_OK;
     serving_stop(svc);
@@ -484,24 +326,7 @@ enum meros_code serving_start(struct service *svc, struct meros_err *err)
 
 void serving_stop(struct service *svc)
 {
-    struct model_serving *v = svc->serving;
-    if (v == NULL) return;
-    struct meros_err err = MEROS_ERR_INIT;
-    err_set(&err, MEROS_UNAVAILABLE, "The service is stopping.");
-    pthread_mutex_lock(&v->lock);
-    const bool before = v->stopping;
-    v->stopping = true;
-    pthread_cond_broadcast(&v->asked);
-    pthread_cond_broadcast(&v->stopped);
-    pthread_mutex_unlock(&v->lock);
-    if (before) return;
-    refuse_overdue(v, INT64_MAX, &err);
-    for (int i = 0; i < v->n_readers; i++) {
-        pthread_join(v->readers[i].thread, NULL);
-        store_disconnect(v->readers[i].conn);
-        v->readers[i].conn = NULL;
-    }
-    if (v->watching) pthread_join(v->watch, NULL);
+    if (svc->serving != NULL) asker_stop(svc->serving->asker);
 }
 
 void serving_free(struct service *svc)
@@ -512,9 +337,7 @@ void serving_free(struct service *svc)
     snapshot_holder_free(v->models);
     pthread_mutex_destroy(&v->reload_lock);
     pthread_mutex_destroy(&v->commit_lock);
-    pthread_mutex_destroy(&v->lock);
-    pthread_cond_destroy(&v->asked);
-    pthread_cond_destroy(&v->stopped);
+    asker_free(v->asker);
     free(v);
     svc->serving = NULL;
 }

@@ -32,6 +32,7 @@ struct asker_reader {
     struct store_conn *conn; /* NULL: none now; asker_connect */
     struct arena arena;      /* emptied after each batch */
     void *work;              /* work_bytes, zeroed once: what `take` copied */
+    size_t first;            /* of the batch: how many stand before those of which `behind` is true */
 };
 
 struct asker_kind {
@@ -39,6 +40,7 @@ struct asker_kind {
     int readers;                          /* up to ASKER_READERS_MAX */
     size_t batch, queue_max, work_bytes, memory; /* memory: ceiling of the arena */
     int patience_ms, statement_ms;
+    bool (*behind)(const struct asker_link *ask); /* whether it stands behind the others in a batch; NULL: in the order of asking */
     /* Under the lock: copies what the query needs of a question into place `at` of the work. */
     void (*take)(void *work, size_t at, const struct asker_link *ask);
     /* The query for n questions, then `left = asker_claim(r, &asks)`, and each of the `left` (n, or 0 if the watch was there before) is answered. */

@@ -1,13 +1,9 @@
 /* Answers about one customer, fresh as of the last commit: the published snapshot of the active models, and the reader
  * that fetches customers' current state for many requests at once.
  *
- * Reader: requests wait in a queue; a reader thread takes all that wait (up to SERVING_BATCH), fetches them with one
- * query on a connection of its own, judges each with the snapshot, and hands each its JSON. While one batch is at the
- * database the next one gathers, so under load the round trip is shared by many and a lone request waits for nobody.
- * Each answer is true as of a commit that was there when the query began, which is after the request came.
- *
- * Nothing hangs: with the database away a batch is refused at once (UNAVAILABLE); a watch thread refuses whatever has
- * waited for SERVING_PATIENCE_MS, also a batch whose query does not return.
+ * Reader: service/asker.h. A reader thread fetches up to SERVING_BATCH customers with one query, judges each with the snapshot, and
+ * hands each its JSON. Each answer is true as of a commit that was there when the query began, which is after the request came.
+ * With the database away a batch is refused at once (UNAVAILABLE), and so is whoever has waited for SERVING_PATIENCE_MS.
  *
  * Models: every replica follows channel "models" through the listener and reads the active set again when it changed. */
 #ifndef MEROS_SERVICE_SERVING_H
@@ -16,6 +12,7 @@
 #include "meros/base/buf.h"
 #include "meros/base/err.h"
 #include "meros/base/str.h"
+#include "meros/service/asker.h"
 #include "meros/service/service.h"
 
 struct snapshot; /* model/snapshot.h */
@@ -48,14 +45,12 @@ struct snapshot_holder *serving_models(struct service *svc);
 /* One question. The asker's memory; it must live, with customer_id and clv, until done() is called: exactly once, by the reader
  * or the watch thread. On MEROS_OK json holds the answer and may be taken over. done() must not block. */
 struct serving_ask {
+    struct asker_link link; /* private */
     struct str customer_id;
     int64_t at; /* the moment to judge at; TIME_NONE: the present */
     const struct clv_ask *clv; /* only what the customer will be worth (NOT_FOUND without a model); NULL: all that is known */
     void (*done)(struct serving_ask *ask, enum meros_code rc, struct buf *json, const struct meros_err *err);
     void *arg;
-    /* private */
-    struct serving_ask *next;
-    int64_t asked_ns;
 };
 /* Never blocks. MEROS_OK: done() will be called, perhaps before this returns. UNAVAILABLE: it will not be. */
 enum meros_code serving_ask(struct service *svc, struct serving_ask *ask, struct meros_err *err) MEROS_MUSTCHECK;
