@@ -28,6 +28,8 @@ extern const struct http_route api_models_routes[];
 extern const struct http_route api_rejections_routes[];
 extern const struct http_route api_events_routes[];       /* events, outcomes of campaigns */
 extern const struct http_route api_webhooks_routes[];
+extern const struct http_route api_collect_routes[];       /* events in, recommendations out */
+extern const struct http_route api_likely_buyers_routes[];
 extern const struct http_route api_reco_performance_routes[]; /* clicks, conversions, verdicts of experiments */
 extern const struct http_route api_reco_rules_routes[];   /* rules of recommendations, the experiment */
 extern const struct http_route api_segment_routes[], api_ga4_routes[], api_posthog_routes[];

@@ -103,8 +103,8 @@ enum meros_code api_recommend_ids(struct http_request *req, struct json_obj *o, 
     for (size_t i = 0; i < n; i++) {
         ids[i] = json_str(json_at(array, i));
         if (id_valid(ids[i])) continue;
-        char pointer[40];
-        snprintf(pointer, sizeof pointer, "/%s/%zu", name, i);
+        char pointer[ERR_POINTER_MAX + 40];
+        snprintf(pointer, sizeof pointer, "%s/%s/%zu", o->pointer, name, i);
         err_field(err, pointer, "must be an id: 1 to %d bytes of UTF-8 without control characters", ID_MAX);
         o->failed = true;
     }
@@ -155,8 +155,8 @@ enum meros_code api_recommend_recent(struct http_request *req, struct json_obj *
     if (recent == NULL) return no_memory(err);
     for (size_t i = 0; i < n; i++) {
         struct json_obj one;
-        char pointer[40];
-        snprintf(pointer, sizeof pointer, "/recent/%zu", i);
+        char pointer[ERR_POINTER_MAX + 40];
+        snprintf(pointer, sizeof pointer, "%s/recent/%zu", o->pointer, i);
         json_obj_begin(&one, json_at(array, i), pointer, err);
         recent[i].product_id = json_obj_id(&one, "product_id", JSON_REQUIRED);
         recent[i].type = json_obj_id(&one, "type", 0);
@@ -180,7 +180,9 @@ enum meros_code api_recommend_members(struct http_request *req, struct json_obj 
     q.exclude_seen = json_obj_bool(o, "exclude_seen", 0, q.exclude_seen);
     q.available = json_obj_bool(o, "available", 0, q.available);
     q.diversity = json_obj_num(o, "diversity", 0, 0, 1, 0);
-    if (check_prices(&q, "/min_price", err) != MEROS_OK) o->failed = true;
+    char price[ERR_POINTER_MAX + 40];
+    snprintf(price, sizeof price, "%s/min_price", o->pointer);
+    if (check_prices(&q, price, err) != MEROS_OK) o->failed = true;
     body_attributes(req, o, &q);
     enum meros_code rc = api_recommend_ids(req, o, "exclude", 0, RECOMMEND_EXCLUDE_MAX, &q.exclude, &q.n_exclude, err);
     if (rc == MEROS_OK) *out = q;

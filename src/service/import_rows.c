@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include "imports_priv.h"
 #include "meros/service/order_events.h"
+#include "reco_click_priv.h"
 #include "seal_priv.h"
 
 enum { PROGRESS_EVERY = 1 << 15 };
@@ -229,6 +230,7 @@ static enum meros_code take_row(struct importing *x, int64_t line, const struct 
     struct row_fault fault = {.field = -1};
     struct order_fault order;
     struct str extras;
+    char product[ID_MAX + 1];
     union {
         struct customer_row customer;
         struct product_row product;
@@ -267,6 +269,7 @@ static enum meros_code take_row(struct importing *x, int64_t line, const struct 
         if (!(ok = event_decode(cells, &x->rules, &row.event, &fault))) break;
         row.event.properties = extras;
         row.event.line = line;
+        if (reco_click_wanting(&row.event)) row.event.product_id = reco_click_product(x->service, &row.event, product);
         if (!order_properties_check(row.event.type, extras, &order)) {
             snprintf(fault.detail, sizeof fault.detail, "%s: %s", order.pointer, order.detail);
             return reject(x, &(struct row_report){line, STR("properties"), fault.detail});

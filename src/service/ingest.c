@@ -82,7 +82,7 @@ enum meros_code ingest_submit(struct service *svc, struct ingest_request *r, str
     if (rc != MEROS_OK) return rc;
     if (svc->draining) return refuse(r->source, MEROS_UNAVAILABLE, "draining", "The service is stopping; try again shortly.", err);
     if (!store_available(svc->store)) return refuse(r->source, MEROS_UNAVAILABLE, "database", away, err);
-    struct pending *p = pending_copy(r);
+    struct pending *p = pending_copy(svc, r);
     if (p == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "There is no memory for the request.");
 
     pthread_mutex_lock(&g->lock);

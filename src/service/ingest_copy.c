@@ -1,5 +1,6 @@
 /* A request as the ingest path keeps it: struct pending and all that its items point to, in one block. */
 #include "ingest_priv.h"
+#include "reco_click_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,7 @@ static size_t bytes_of(const struct ingest_request *r)
         struct ingest_item x = r->items[i];
         const size_t n = strings_of(&x, strings);
         for (size_t k = 0; k < n; k++) bytes += str_present(*strings[k]) ? strings[k]->n + 1 : 0;
+        if (x.kind == INGEST_EVENT && reco_click_wanting(&x.event)) bytes += ID_MAX + 1;
     }
     for (size_t i = 0; i < r->n_offsets; i++) bytes += r->offsets[i].topic.n + 1;
     if (r->n_offsets > 0) bytes += strlen(r->offsets_group) + 1;
@@ -70,7 +72,15 @@ static unsigned side_of(struct str id)
     return h ^ h >> 16;
 }
 
-struct pending *pending_copy(struct ingest_request *r)
+/* What a click is about, where it leaves that to the id of the recommendation. */
+static void complete_click(struct service *svc, struct event_row *e, char **at)
+{
+    if (!reco_click_wanting(e)) return;
+    e->product_id = reco_click_product(svc, e, *at);
+    *at += ID_MAX + 1;
+}
+
+struct pending *pending_copy(struct service *svc, struct ingest_request *r)
 {
     const size_t head = sizeof(struct pending), items = r->n * sizeof(struct ingest_item), keys = r->n * sizeof(struct crypto_hash128),
                  results = r->n * sizeof(struct ingest_result), offsets = r->n_offsets * sizeof(struct ingest_offset);
@@ -90,7 +100,10 @@ struct pending *pending_copy(struct ingest_request *r)
         struct str *strings[STRINGS_MAX];
         const size_t n = strings_of(&p->items[i], strings);
         for (size_t k = 0; k < n; k++) move(strings[k], &at);
-        if (p->items[i].kind == INGEST_EVENT) p->items[i].event.customer_id = p->items[i].customer_id;
+        if (p->items[i].kind == INGEST_EVENT) {
+            p->items[i].event.customer_id = p->items[i].customer_id;
+            complete_click(svc, &p->items[i].event, &at);
+        }
         if (p->items[i].kind == INGEST_OUTCOME) p->items[i].outcome.customer_id = p->items[i].customer_id;
     }
     for (size_t i = 0; i < r->n_offsets; i++) {

@@ -26,7 +26,7 @@ struct pending {
     const char *offsets_group;
 };
 
-struct pending *pending_copy(struct ingest_request *r); /* one block, free() ends it; NULL: no memory */
+struct pending *pending_copy(struct service *svc, struct ingest_request *r); /* one block, free() ends it; NULL: no memory */
 
 /* One item of the batch, whichever request it came with. */
 struct landing_item {

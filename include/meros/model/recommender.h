@@ -101,6 +101,11 @@ void recommender_score(const struct recommender *r, enum reco_algorithm a, const
 uint32_t recommender_reason(const struct recommender *r, enum reco_algorithm a, const struct reco_history *h, uint32_t to,
                             enum reco_algorithm *out_kind);
 
+/* What having had to do with each item says for item `to`, a unit of weight of it: the score of `to` is about the sum of voice times
+ * weight over the history, of ALS times a factor. For finding who would want a product without scoring everybody. voice: items, 64-byte
+ * aligned, written whole; scratch as above. False: this algorithm says the same to everybody, or is not there. */
+bool recommender_voices(const struct recommender *r, enum reco_algorithm a, uint32_t to, float *scratch, float *voice);
+
 /* How alike two products are, 0 .. 1: by factors, else by neighbours, else by content. For diversity (ml/mmr.h). */
 float recommender_alike(const struct recommender *r, uint32_t a, uint32_t b);
 
