@@ -17,9 +17,9 @@ enum { ROWS = 64, GRAM_PARTS = 64, GRAM_ROWS = 1024, PANEL = 256, PACK_FLOATS = 
 /* One side while the other stands still: users, or items. */
 struct side {
     const struct interactions *of;
-    float *factors;         /* (of->rows, stride) */
-    const float *opposite;  /* (of->cols, stride) */
-    double mean_mass;
+    float *factors;  /* (of->rows, stride) */
+    float *opposite; /* (of->cols, stride) */
+    float *ridge;    /* of->rows */
 };
 
 struct fit {
@@ -28,18 +28,24 @@ struct fit {
     struct ml_pool *pool;
     struct side user, item;
     size_t longest;
-    float *gram;        /* (stride, stride) of the side that stands still */
+    float *gram;        /* (stride, stride) of the side that stands still, ... */
+    float *diagonal;    /* ... or its diagonal (stride), once it has no other entries */
+    float *axes;        /* (stride, stride): row i is new axis i by the old ones */
+    double *eigen;      /* the work of finding them */
+    uint16_t *y16;      /* (users or items, stride): the side that stands still, rounded */
     float *gram_parts;  /* (GRAM_PARTS, stride, stride) */
     float *extra;       /* (threads, longest) */
     float *target;      /* (threads, longest) */
     float *system;      /* (threads, stride, stride) and ... */
-    float *panel;       /* ... (threads, PANEL, stride), of the exact solver */
+    float *panel;       /* ... (threads, PANEL, stride), of the exact solver and of turning factors */
     float *pack;        /* (threads, PACK_FLOATS), of conjugate gradients */
     double *loss_parts; /* a part of ROWS users */
     /* what a parallel_for is about */
     const struct side *side;
     const float *gram_of;
-    size_t gram_rows, gram_step;
+    float *turning;
+    uint16_t *rounding; /* NULL: not that side */
+    size_t gram_rows, gram_step, turn_rows;
 };
 
 static size_t stride_of(int factors)
@@ -71,7 +77,7 @@ enum meros_code als_check_params(const struct als_params *p, struct meros_err *e
 
 static float extra_of(double alpha, float weight)
 {
-    return (float)(alpha * fabs((double)weight));
+    return (float)alpha * fabsf(weight);
 }
 
 static double mass_of(const struct interactions *x, size_t row, double alpha)
@@ -93,7 +99,7 @@ static double ridge_of(double lambda, double nu, double mass, double mean_mass)
     return nu == 0 ? lambda : lambda * pow(mass / mean_mass, nu);
 }
 
-static void confidence(double alpha, const float *weight, size_t n, float *extra, float *target)
+static void confidence(double alpha, const float *restrict weight, size_t n, float *restrict extra, float *restrict target)
 {
     for (size_t i = 0; i < n; i++) {
         extra[i] = extra_of(alpha, weight[i]);
@@ -128,13 +134,57 @@ static void gram(struct fit *f, const float *factors, size_t rows, float *out)
     }
 }
 
+/* --- axes --- */
+
+/* Turning all factors alike changes no score and no length. Along the axes of its Gram matrix the side that stands still has a
+ * diagonal one: a step of conjugate gradients multiplies by stride numbers where it took stride^2, and the diagonal says so much
+ * of a system that dividing by it saves a step. */
+
+static void turn_rows(void *arg, size_t part, int worker)
+{
+    struct fit *f = arg;
+    const size_t from = part * PANEL, left = f->turn_rows - from, n = left < PANEL ? left : PANEL, stride = f->stride;
+    float *rows = f->turning + from * stride, *panel = f->panel + (size_t)worker * PANEL * stride;
+    memcpy(panel, rows, n * stride * sizeof *panel);
+    ml_gemm_f32(false, true, n, stride, stride, 1, panel, stride, f->axes, stride, 0, rows, stride);
+    for (size_t i = 0; f->rounding != NULL && i < n * stride; i++) f->rounding[from * stride + i] = factors_round(rows[i]);
+}
+
+static void turn(struct fit *f, float *factors, size_t rows, uint16_t *rounded)
+{
+    f->turning = factors;
+    f->turn_rows = rows;
+    f->rounding = rounded;
+    parallel_for(f->pool, (rows + PANEL - 1) / PANEL, turn_rows, f);
+}
+
+/* Both sides along the axes of f->gram, whose diagonal is left in f->diagonal; false: it is not finite. */
+static bool turn_to_axes(struct fit *f, const struct side *side)
+{
+    const size_t k = (size_t)f->p->factors, stride = f->stride;
+    double *a = f->eigen, *values = a + k * k, *work = values + k;
+    for (size_t i = 0; i < k; i++) {
+        for (size_t j = 0; j < k; j++) a[i * k + j] = (double)f->gram[i * stride + j];
+    }
+    if (!ml_eigen(a, k, values, work)) return false;
+    memset(f->axes, 0, stride * stride * sizeof *f->axes);
+    memset(f->diagonal, 0, stride * sizeof *f->diagonal);
+    for (size_t i = 0; i < k; i++) {
+        f->diagonal[i] = values[i] > 0 ? (float)values[i] : 0;
+        for (size_t j = 0; j < k; j++) f->axes[i * stride + j] = (float)a[i * k + j];
+    }
+    turn(f, side->factors, side->of->rows, NULL);
+    turn(f, side->opposite, side->of->cols, f->y16);
+    return true;
+}
+
 /* --- solving --- */
 
 /* The system of one row by Cholesky: x becomes its solution. */
-static bool solve_exactly(const struct factors_system *s, size_t factors, float *system, float *panel, float *x)
+static bool solve_exactly(const struct factors_system *s, const float *gram, size_t factors, float *system, float *panel, float *x)
 {
     const size_t stride = s->stride;
-    memcpy(system, s->gram, stride * stride * sizeof *system);
+    memcpy(system, gram, stride * stride * sizeof *system);
     for (size_t f = 0; f < stride; f++) system[f * stride + f] += s->ridge;
     memset(x, 0, stride * sizeof *x);
     for (size_t from = 0; from < s->n; from += PANEL) {
@@ -172,23 +222,25 @@ static void solve_rows(void *arg, size_t part, int worker)
         const size_t room = PACK_FLOATS / f->stride;
         const struct factors_system s = {
             .pack = exact ? NULL : f->pack + w * PACK_FLOATS, .pack_rows = n < room ? n : room, .ahead = of->n - from,
-            .gram = f->gram,
-            .ridge = (float)ridge_of(f->p->lambda, f->p->nu, mass_of(of, row, f->p->alpha), side->mean_mass),
-            .y = side->opposite, .stride = f->stride, .item = of->col + from, .extra = extra, .target = target, .n = n};
+            .diagonal = f->diagonal, .ridge = side->ridge[row], .y = side->opposite, .y16 = f->y16, .stride = f->stride,
+            .item = of->col + from, .extra = extra, .target = target, .n = n};
         if (!exact) {
             kernel->solve(&s, f->p->cg_steps, 0, x);
-        } else if (!solve_exactly(&s, (size_t)f->p->factors, f->system + w * f->stride * f->stride,
+        } else if (!solve_exactly(&s, f->gram, (size_t)f->p->factors, f->system + w * f->stride * f->stride,
                                   f->panel + w * PANEL * f->stride, x)) {
             x[0] = NAN; /* found by the check of the loss; a positive definite system has a factor unless it overflows */
         }
     }
 }
 
-static void solve_side(struct fit *f, const struct side *side)
+/* False: numbers have left float32. */
+static bool solve_side(struct fit *f, const struct side *side)
 {
     gram(f, side->opposite, side->of->cols, f->gram);
+    if (f->p->solver == ALS_CG && !turn_to_axes(f, side)) return false;
     f->side = side;
     parallel_for(f->pool, (side->of->rows + ROWS - 1) / ROWS, solve_rows, f);
+    return true;
 }
 
 /* --- the loss --- */
@@ -216,13 +268,12 @@ static void loss_rows(void *arg, size_t part, int worker)
             const double s = (double)score, miss = (of->weight[i] > 0 ? 1 : 0) - s;
             loss += (1 + (double)extra_of(f->p->alpha, of->weight[i])) * miss * miss - s * s;
         }
-        loss += ridge_of(f->p->lambda, f->p->nu, mass_of(of, row, f->p->alpha), f->user.mean_mass) * norm2(x, f->stride);
+        loss += (double)f->user.ridge[row] * norm2(x, f->stride);
     }
     f->loss_parts[part] = loss;
 }
 
-/* item_gram is Y'Y of the items as they are. */
-static double loss_of(struct fit *f, const float *item_gram)
+static double loss_of(struct fit *f)
 {
     const struct interactions *of = f->item.of;
     const size_t parts = (f->user.of->rows + ROWS - 1) / ROWS;
@@ -230,11 +281,12 @@ static double loss_of(struct fit *f, const float *item_gram)
     parallel_for(f->pool, parts, loss_rows, f);
     for (size_t part = 0; part < parts; part++) loss += f->loss_parts[part];
     for (size_t row = 0; row < of->rows; row++) {
-        loss += ridge_of(f->p->lambda, f->p->nu, mass_of(of, row, f->p->alpha), f->item.mean_mass) *
-                norm2(f->item.factors + row * f->stride, f->stride);
+        loss += (double)f->item.ridge[row] * norm2(f->item.factors + row * f->stride, f->stride);
     }
+    /* <X'X, Y'Y>; f->axes is free between turns */
+    gram(f, f->item.factors, of->rows, f->axes);
     gram(f, f->user.factors, f->user.of->rows, f->gram);
-    for (size_t c = 0; c < f->stride * f->stride; c++) loss += (double)f->gram[c] * (double)item_gram[c];
+    for (size_t c = 0; c < f->stride * f->stride; c++) loss += (double)f->gram[c] * (double)f->axes[c];
     return loss;
 }
 
@@ -249,15 +301,25 @@ static size_t longest_row(const struct interactions *x)
     return longest;
 }
 
+/* A Gram matrix, its eigenvalues and the work of finding them. */
+static size_t eigen_of(size_t factors)
+{
+    return factors * factors + factors + ml_eigen_work(factors);
+}
+
 static void need_of(const struct als_params *p, const struct interactions *by_user, size_t longest, size_t threads,
                     struct ml_need *need)
 {
     const size_t stride = stride_of(p->factors), cells = stride * stride;
     ml_need_add(need, by_user->rows, stride * sizeof(float));
     ml_need_add(need, by_user->cols, stride * sizeof(float));
+    ml_need_add(need, by_user->rows + by_user->cols, sizeof(float)); /* ridges */
     ml_need_add(need, GRAM_PARTS + 2, cells * sizeof(float));
+    ml_need_add(need, 2, stride * sizeof(float));
+    if (p->solver == ALS_CG) ml_need_add(need, by_user->rows > by_user->cols ? by_user->rows : by_user->cols, stride * sizeof(uint16_t));
+    ml_need_add(need, eigen_of((size_t)p->factors), sizeof(double));
     ml_need_add(need, threads, 2 * longest * sizeof(float));
-    ml_need_add(need, threads, (p->solver == ALS_CHOLESKY ? cells + PANEL * stride : PACK_FLOATS) * sizeof(float));
+    ml_need_add(need, threads, ((p->solver == ALS_CHOLESKY ? cells : PACK_FLOATS) + PANEL * stride) * sizeof(float));
     ml_need_add(need, by_user->rows / ROWS + 1, sizeof(double));
     ml_need_add(need, (size_t)p->iterations, sizeof(double));
 }
@@ -287,7 +349,13 @@ void als_model_done(struct als_model *m)
 
 static void fit_done(struct fit *f)
 {
+    free(f->user.ridge);
+    free(f->item.ridge);
     free(f->gram);
+    free(f->diagonal);
+    free(f->axes);
+    free(f->eigen);
+    free(f->y16);
     free(f->gram_parts);
     free(f->extra);
     free(f->target);
@@ -303,19 +371,26 @@ static enum meros_code allocate(struct fit *f, struct als_model *m, struct meros
     const bool exact = f->p->solver == ALS_CHOLESKY;
     m->user = ml_alloc(m->users, f->stride * sizeof *m->user);
     m->item = ml_alloc(m->items, f->stride * sizeof *m->item);
-    m->gram = ml_alloc(cells, sizeof *m->gram);
+    m->gram = ml_alloc(f->stride, sizeof *m->gram);
     if (f->p->trace) m->trace = ml_alloc((size_t)f->p->iterations, sizeof *m->trace);
+    f->user.ridge = ml_alloc(m->users, sizeof *f->user.ridge);
+    f->item.ridge = ml_alloc(m->items, sizeof *f->item.ridge);
     f->gram = ml_alloc(cells, sizeof *f->gram);
+    f->diagonal = ml_alloc(f->stride, sizeof *f->diagonal);
+    f->axes = ml_alloc(cells, sizeof *f->axes);
+    f->eigen = ml_alloc(eigen_of(m->factors), sizeof *f->eigen);
     f->gram_parts = ml_alloc_raw(GRAM_PARTS, cells * sizeof *f->gram_parts);
     f->extra = ml_alloc_raw(threads, f->longest * sizeof *f->extra);
     f->target = ml_alloc_raw(threads, f->longest * sizeof *f->target);
     f->loss_parts = ml_alloc(m->users / ROWS + 1, sizeof *f->loss_parts);
+    if (!exact) f->y16 = ml_alloc_raw(m->users > m->items ? m->users : m->items, f->stride * sizeof *f->y16);
     if (!exact) f->pack = ml_alloc_raw(threads, PACK_FLOATS * sizeof *f->pack);
     if (exact) f->system = ml_alloc_raw(threads, cells * sizeof *f->system);
-    if (exact) f->panel = ml_alloc_raw(threads, PANEL * f->stride * sizeof *f->panel);
+    f->panel = ml_alloc_raw(threads, PANEL * f->stride * sizeof *f->panel);
     if (m->user != NULL && m->item != NULL && m->gram != NULL && (!f->p->trace || m->trace != NULL) &&
-        f->gram != NULL && f->gram_parts != NULL && f->extra != NULL && f->target != NULL && f->loss_parts != NULL &&
-        (exact ? f->system != NULL && f->panel != NULL : f->pack != NULL)) {
+        f->user.ridge != NULL && f->item.ridge != NULL && f->gram != NULL && f->diagonal != NULL && f->axes != NULL &&
+        f->eigen != NULL && f->gram_parts != NULL && f->extra != NULL && f->target != NULL && f->loss_parts != NULL &&
+        f->panel != NULL && (exact ? f->system != NULL : f->pack != NULL && f->y16 != NULL)) {
         return MEROS_OK;
     }
     return err_set(err, MEROS_OUT_OF_MEMORY, "no memory for the factors of %zu users and %zu items", m->users, m->items);
@@ -332,21 +407,37 @@ static void start(const struct fit *f, const struct als_model *m)
     }
 }
 
+static void ridges(const struct als_params *p, const struct interactions *of, float *out)
+{
+    const double mean = mean_mass_of(of, p->alpha);
+    for (size_t row = 0; row < of->rows; row++) out[row] = (float)ridge_of(p->lambda, p->nu, mass_of(of, row, p->alpha), mean);
+}
+
+/* The model along the axes of its items, as folding in wants it. */
+static bool finish(struct fit *f, struct als_model *m)
+{
+    gram(f, m->item, m->items, f->gram);
+    if (!turn_to_axes(f, &f->user)) return false;
+    memcpy(m->gram, f->diagonal, f->stride * sizeof *m->gram);
+    return true;
+}
+
 static enum meros_code iterate(struct fit *f, struct als_model *m, const struct ml_run *run, struct meros_err *err)
 {
-    for (int it = 0; it < f->p->iterations; it++) {
+    bool good = true;
+    for (int it = 0; it < f->p->iterations && good; it++) {
         const double done = (double)it / (double)f->p->iterations, half = 0.5 / (double)f->p->iterations;
         enum meros_code code = ml_run_check(run, done, "users' factors", err);
         if (code != MEROS_OK) return code;
-        solve_side(f, &f->user);
+        good = solve_side(f, &f->user);
         code = ml_run_check(run, done + half, "items' factors", err);
         if (code != MEROS_OK) return code;
-        solve_side(f, &f->item);
-        if (m->trace == NULL && it + 1 < f->p->iterations) continue;
-        gram(f, m->item, m->items, m->gram);
-        m->loss = loss_of(f, m->gram);
-        if (m->trace != NULL) m->trace[it] = m->loss;
+        good = good && solve_side(f, &f->item);
+        if (m->trace != NULL && it + 1 < f->p->iterations) m->trace[it] = loss_of(f);
     }
+    good = good && finish(f, m);
+    m->loss = good ? loss_of(f) : NAN;
+    if (m->trace != NULL) m->trace[f->p->iterations - 1] = m->loss;
     if (isfinite(m->loss)) return MEROS_OK;
     return err_set(err, MEROS_UNPROCESSABLE, "the factors have left the range of numbers: the weights or alpha are too large");
 }
@@ -376,9 +467,10 @@ enum meros_code als_fit(const struct interactions *by_user, const struct interac
     m.mean_mass = mean_mass_of(by_user, params->alpha);
     code = allocate(&f, &m, err);
     if (code != MEROS_OK) goto out;
-    f.user = (struct side){.of = by_user, .factors = m.user, .opposite = m.item, .mean_mass = m.mean_mass};
-    f.item = (struct side){.of = by_item, .factors = m.item, .opposite = m.user,
-                           .mean_mass = mean_mass_of(by_item, params->alpha)};
+    f.user = (struct side){.of = by_user, .factors = m.user, .opposite = m.item, .ridge = f.user.ridge};
+    f.item = (struct side){.of = by_item, .factors = m.item, .opposite = m.user, .ridge = f.item.ridge};
+    ridges(params, by_user, f.user.ridge);
+    ridges(params, by_item, f.item.ridge);
     start(&f, &m);
     code = iterate(&f, &m, run, err);
     if (code != MEROS_OK) goto out;
@@ -418,7 +510,7 @@ static void fold(const struct als_model *m, const uint32_t *items, const float *
 
 static void solve_folded(const struct als_model *m, const struct folded *f, float *x)
 {
-    const struct factors_system s = {.gram = m->gram, .ridge = f->ridge, .y = m->item, .stride = m->stride, .item = f->item,
+    const struct factors_system s = {.diagonal = m->gram, .ridge = f->ridge, .y = m->item, .stride = m->stride, .item = f->item,
                                      .extra = f->extra, .target = f->target, .n = f->n, .ahead = f->n};
     memset(x, 0, m->stride * sizeof *x);
     if (f->n == 0) return;

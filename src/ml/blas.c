@@ -4,7 +4,13 @@
 #include <cblas.h>
 #include <f77blas.h>
 #include <limits.h>
+#include <math.h>
 #include <string.h>
+
+/* f77blas.h declares what is BLAS and little of LAPACK; the lengths of the two texts come last. */
+extern void dsyevd_(const char *vectors, const char *half, const blasint *n, double *a, const blasint *lda, double *values,
+                    double *work, const blasint *work_size, blasint *whole, const blasint *whole_size, blasint *info,
+                    size_t vectors_length, size_t half_length);
 
 void ml_start(void)
 {
@@ -86,6 +92,35 @@ void ml_lauum_f32(float *l, size_t n, size_t ldl)
     char upper = 'U';
     blasint order = (blasint)n, leading = (blasint)ldl, info = 0;
     BLASFUNC(slauum)(&upper, &order, l, &leading, &info);
+}
+
+static size_t eigen_doubles(size_t n)
+{
+    return 1 + 6 * n + 2 * n * n;
+}
+static size_t eigen_whole(size_t n)
+{
+    return 3 + 5 * n;
+}
+
+size_t ml_eigen_work(size_t n)
+{
+    return eigen_doubles(n) + eigen_whole(n);
+}
+
+bool ml_eigen(double *a, size_t n, double *values, double *work)
+{
+    char vectors = 'V', upper = 'U'; /* of Fortran's view, as above; vectors are its columns, our rows */
+    blasint order = (blasint)n, doubles = (blasint)eigen_doubles(n), whole = (blasint)eigen_whole(n), info = 0;
+    assert(eigen_doubles(n) <= INT_MAX);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j <= i; j++) {
+            if (!isfinite(a[i * n + j])) return false; /* LAPACK may not come back */
+        }
+    }
+    if (n == 0) return true;
+    dsyevd_(&vectors, &upper, &order, a, &order, values, work, &doubles, (blasint *)(void *)(work + doubles), &whole, &info, 1, 1);
+    return info == 0;
 }
 
 bool ml_solve_spd_f32(float *a, size_t n, size_t stride, float *b)

@@ -17,12 +17,21 @@ static inline __attribute__((always_inline)) void v4_store(float *p, fk_v4f v)
     memcpy(p, &v, sizeof v);
 }
 
+static inline __attribute__((always_inline)) fk_v4f v4_load16(const uint16_t *p)
+{
+    const uint32_t bits[4] = {(uint32_t)p[0] << 16, (uint32_t)p[1] << 16, (uint32_t)p[2] << 16, (uint32_t)p[3] << 16};
+    fk_v4f v;
+    memcpy(&v, bits, sizeof v);
+    return v;
+}
+
 #define FK(name) name##_portable
 #define FK_TARGET
 #define VF             fk_v4f
 #define LANES          4
 #define v_load(p)      v4_load(p)
 #define v_store(p, v)  v4_store((p), (v))
+#define v_load16(p)    v4_load16(p)
 #define v_set1(s)      ((fk_v4f){(s), (s), (s), (s)})
 #define v_zero()       ((fk_v4f){0, 0, 0, 0})
 #define v_fma(a, b, c) ((a) * (b) + (c))
@@ -36,6 +45,7 @@ static inline __attribute__((always_inline)) void v4_store(float *p, fk_v4f v)
 #undef LANES
 #undef v_load
 #undef v_store
+#undef v_load16
 #undef v_set1
 #undef v_zero
 #undef v_fma
@@ -67,6 +77,8 @@ static inline __attribute__((always_inline, target("avx2"))) void v8_sum4(__m256
 #define LANES          8
 #define v_load(p)      _mm256_loadu_ps(p)
 #define v_store(p, v)  _mm256_storeu_ps((p), (v))
+#define v_load16(p)                                                                                          \
+    _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))), 16))
 #define v_set1(s)      _mm256_set1_ps(s)
 #define v_zero()       _mm256_setzero_ps()
 #define v_fma(a, b, c) _mm256_fmadd_ps((a), (b), (c))
@@ -79,6 +91,7 @@ static inline __attribute__((always_inline, target("avx2"))) void v8_sum4(__m256
 #undef LANES
 #undef v_load
 #undef v_store
+#undef v_load16
 #undef v_set1
 #undef v_zero
 #undef v_fma
@@ -95,6 +108,8 @@ static const struct factors_kernel avx2 = {"avx2", dots_avx2, solve_avx2};
 #define LANES          16
 #define v_load(p)      _mm512_loadu_ps(p)
 #define v_store(p, v)  _mm512_storeu_ps((p), (v))
+#define v_load16(p)                                                                                          \
+    _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(p))), 16))
 #define v_set1(s)      _mm512_set1_ps(s)
 #define v_zero()       _mm512_setzero_ps()
 #define v_fma(a, b, c) _mm512_fmadd_ps((a), (b), (c))

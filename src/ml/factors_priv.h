@@ -8,16 +8,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { FACTORS_LANES = 16, FACTORS_STRIDE_MAX = 512, FACTORS_AHEAD = 16 };
 
 /* One row's system A x = b of implicit least squares (als.h):
- *   A = gram + ridge I + sum over entries of extra_i y_i y_i',   b = sum over entries of target_i y_i
- * where y_i is row item[i] of y. */
+ *   A = diag(diagonal + ridge) + sum over entries of extra_i y_i y_i',   b = sum over entries of target_i y_i
+ * where y_i is row item[i] of y. The Gram matrix of all of y is diagonal: y lies along its axes (als.c). */
 struct factors_system {
-    const float *gram; /* (stride, stride), 64-byte aligned */
+    const float *diagonal; /* stride, >= 0 */
     float ridge;
     const float *y; /* (any, stride) */
+    const uint16_t *y16; /* the same as bfloat16 (factors_round), which the first pack_rows rows are read from; NULL: read y */
     size_t stride;
     const uint32_t *item;
     const float *extra, *target;
@@ -33,10 +35,18 @@ struct factors_kernel {
     const char *name;
     /* out[i] = rows[i] . x, n rows one after the other. */
     void (*dots)(const float *rows, size_t n, size_t stride, const float *x, float *out);
-    /* Improves x (stride) by `steps` steps of conjugate gradients, fewer when the squared residual falls to
-     * `enough` times what it was. */
+    /* Improves x (stride) by `steps` steps of conjugate gradients, preconditioned by A's diagonal, fewer when the squared residual,
+     * by the preconditioner's inverse, falls to `enough` times what it was. */
     void (*solve)(const struct factors_system *s, int steps, float enough, float *x);
 };
+
+/* The nearest bfloat16: the upper half of a float, 8 bits of mantissa. */
+static inline uint16_t factors_round(float v)
+{
+    uint32_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    return (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
 
 const struct factors_kernel *factors_kernel_best(void); /* of this machine, or the forced one */
 

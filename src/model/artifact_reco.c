@@ -38,7 +38,7 @@ static void put_als(struct buf *b, const struct als_model *m)
     artifact_put_doubles(b, (const double[]){m->alpha, m->lambda, m->nu, m->mean_mass, m->loss}, 5);
     artifact_put_le(b, (uint64_t)m->iterations, 4);
     for (size_t i = 0; i < m->items; i++) artifact_put_floats(b, m->item + i * m->stride, m->factors);
-    for (size_t i = 0; i < m->factors; i++) artifact_put_floats(b, m->gram + i * m->stride, m->factors);
+    artifact_put_floats(b, m->gram, m->factors);
 }
 
 static void put_together(struct buf *b, size_t items, const struct bought_together *t)
@@ -142,16 +142,15 @@ static void get_als(struct artifact_reader *r, size_t items, struct als_model *m
     m->mean_mass = get_within(r, 1e-300, 1e300);
     m->loss = artifact_get_double(r);
     m->iterations = (int)artifact_get_below(r, 4, INT32_MAX, "a count in it is out of range");
-    if (!artifact_plausible(r, items + factors, factors * sizeof(float))) return;
+    if (!artifact_plausible(r, items + 1, factors * sizeof(float))) return;
     m->items = items;
     m->factors = factors;
     m->stride = (factors + 15) / 16 * 16;
     m->item = get_room(r, items, m->stride * sizeof *m->item);
-    m->gram = get_room(r, m->stride, m->stride * sizeof *m->gram);
+    m->gram = get_room(r, m->stride, sizeof *m->gram);
     for (size_t i = 0; i < items && r->fault == NULL; i++)
         artifact_get_floats(r, m->item + i * m->stride, factors, -VALUE_MAX, VALUE_MAX, too_large);
-    for (size_t i = 0; i < factors && r->fault == NULL; i++)
-        artifact_get_floats(r, m->gram + i * m->stride, factors, -VALUE_MAX * VALUE_MAX, VALUE_MAX * VALUE_MAX, too_large);
+    if (r->fault == NULL) artifact_get_floats(r, m->gram, factors, 0, VALUE_MAX * VALUE_MAX, too_large);
 }
 
 /* The lengths of rows; NULL: there are none, or a fault. */

@@ -152,7 +152,7 @@ static size_t memory_of(const struct neighbours *t)
 size_t recommender_memory(const struct recommender *r)
 {
     size_t bytes = sizeof *r + r->items * (sizeof *r->product_no + sizeof *r->popular + sizeof *r->trending + sizeof *r->repeat_days);
-    if (r->als.item != NULL) bytes += (r->als.items + r->als.stride) * r->als.stride * sizeof(float);
+    if (r->als.item != NULL) bytes += (r->als.items + 1) * r->als.stride * sizeof(float);
     if (r->ease.start != NULL) bytes += (r->ease.items + 1) * sizeof *r->ease.start + r->ease.n * (sizeof *r->ease.item + sizeof *r->ease.value);
     if (r->together.count != NULL) bytes += r->together.table.n * sizeof *r->together.count + r->items * sizeof *r->together.alone;
     return bytes + memory_of(&r->item_knn) + memory_of(&r->item_knn_turned) + memory_of(&r->content) + memory_of(&r->together.table) +

@@ -12,7 +12,12 @@
  * regularisation of Hu et al.
  *
  * A row's system is solved by ALS_CG, a few conjugate gradient steps from the row's last value (Takacs, Pilaszy &
- * Tikk, RecSys 2011), or exactly by ALS_CHOLESKY. Everything is float32; the loss is computed exactly, in double from
+ * Tikk, RecSys 2011), or exactly by ALS_CHOLESKY. Ours is that both sides are turned, before each half of an iteration, to the
+ * axes of the Gram matrix of the side that stands still, which changes no score and no length: the matrix is diagonal there, and
+ * with the diagonal as preconditioner two steps come nearer to the exact solution than three did without (their loss after 15
+ * iterations: .02 % above it), none of them multiplying by a dense matrix.
+ * Everything is float32, but that conjugate gradients gather the factors of the side that stands still as bfloat16, half the
+ * memory to wait for (which changes the loss by 1e-5 of it). The loss is computed exactly, in double from
  * float32 scores, in the form that visits only the interactions: sum over them of (1 + e)(p - s)^2 - s^2, plus
  * <X'X, Y'Y>.
  *
@@ -50,7 +55,7 @@ struct als_params {
 #define ALS_PARAMS_DEFAULT                                                                                    \
     {                                                                                                        \
         .factors = 64, .iterations = 15, .alpha = 4, .lambda = 30, .nu = 0.5, .solver = ALS_CG,              \
-        .cg_steps = 3, .trace = false, .seed = 0                                                             \
+        .cg_steps = 2, .trace = false, .seed = 0                                                             \
     }
 
 struct als_model {
@@ -58,7 +63,7 @@ struct als_model {
     size_t factors, stride; /* stride: factors rounded up to 16; what is past factors is 0 */
     float *user;            /* (users, stride), 64-byte aligned; NULL in a model that only serves by fold-in */
     float *item;            /* (items, stride) */
-    float *gram;            /* (stride, stride): Y'Y, for folding in */
+    float *gram;            /* stride: the diagonal of Y'Y, for folding in; it has no other entries, as factors are turned to its axes */
     double alpha, lambda, nu, mean_mass; /* what folding a user in needs of the training */
     double loss;
     double *trace; /* the loss after each of `iterations`; NULL when not asked for */
@@ -84,7 +89,7 @@ void als_model_done(struct als_model *m);
  * they are: for somebody the training has not seen, or who did something since. Items that the model does not know
  * (>= items) are passed over; of more than ALS_FOLD_MAX the last ones count. out: stride floats, 64-byte aligned; all
  * zero when nothing speaks for anything, or when numbers leave float32. Allocates nothing (56 KB of stack), any number of
- * threads may call; some 20 microseconds with 64 factors and 40 items. */
+ * threads may call; 2 to 5 microseconds with 64 factors and 40 items. */
 void als_fold_in(const struct als_model *m, const uint32_t *items, const float *weights, size_t n, float *out);
 
 /* The scores of all items (items) for such factors. */

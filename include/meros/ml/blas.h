@@ -20,6 +20,11 @@ void ml_gemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, d
 void ml_gram_f32(const float *x, size_t n, size_t d, float *out);     /* out = X'X */
 void ml_gram_add_f32(const float *x, size_t n, size_t d, float *sum); /* sum += X'X, the lower half of sum alone */
 
+/* Eigenvectors and eigenvalues of a symmetric A (n, n), of which the lower half is read: values (n) ascend, row i of A becomes the
+ * vector of value i, of length 1. work: ml_eigen_work(n) doubles. False when it does not converge or A is not finite. */
+size_t ml_eigen_work(size_t n);
+bool ml_eigen(double *a, size_t n, double *values, double *work) MEROS_MUSTCHECK;
+
 /* Solves A x = b for a symmetric positive definite A of n rows that lie `stride` apart; b (n) becomes x. Reads the
  * lower half of A and overwrites it. False when A is not positive definite. */
 bool ml_solve_spd_f32(float *a, size_t n, size_t stride, float *b) MEROS_MUSTCHECK;

@@ -25,7 +25,7 @@ size_t topk_select_of(const uint32_t *items, const float *scores, size_t n, size
  * multiple of 16, rows 64-byte aligned) times `user` (stride), but not the n_excluded items in `excluded`
  * (ascending). mask: bit i % 64 of mask[i / 64] says whether item i may be taken; NULL: all may.
  * `scratch` is (TOPK_BLOCK) floats, 64-byte aligned, of the caller. One pass over the items in blocks that stay in
- * the cache; 20,000 x 64 takes some 0.2 ms on one core (tests/bench/topk.sh). */
+ * the cache; 20,000 x 64 takes some 0.3 ms on one core, the time that 5 MB take from the third cache (tests/bench/topk.sh). */
 enum { TOPK_BLOCK = 1024 };
 size_t topk_factors(const float *items, size_t n, size_t stride, const float *user, const uint32_t *excluded,
                     size_t n_excluded, const uint64_t *mask, size_t k, float *scratch, struct scored *out);

@@ -51,7 +51,7 @@
  *   weights:   u16 count, then event type str, double each, types ascending; purchase, returned, other, half-life (double each)
  *   items      u32      then product_no i64 each, ascending; popular, trending, repeat_days: a float an item each
  *   als:       u16 factors, 0: none; else alpha, lambda, nu, mean mass, loss (double each), iterations u32, the items' factors
- *              (items * factors floats), their Gram matrix (factors * factors floats)
+ *              (items * factors floats), their Gram matrix's diagonal (factors floats)
  *   ease:      rows
  *   item_knn, content: rows
  *   together:  baskets u64, rows, then u32 baskets of each pair, u32 baskets of each item; without rows nothing
