@@ -15,6 +15,7 @@
 #include "meros/base/thread.h"
 #include "meros/model/snapshot.h"
 #include "meros/service/listener.h"
+#include "meros/service/recommend.h"
 #include "meros/service/serving.h"
 #include "meros/store/interactions.h"
 #include "meros/store/store.h"
@@ -516,7 +517,10 @@ static enum meros_code warm_names(struct shelves *v, struct store_conn *c, const
         for (; i < n && m < SHELF_BATCH; i++)
             if (!at_hand(v, names[i])) some[m++] = names[i];
         if (m > 0) rc = load(v, c, some, m, &arena, shelves, err);
-        for (size_t k = 0; k < m && rc == MEROS_OK; k++) shelf_release(shelves[k]);
+        for (size_t k = 0; k < m && rc == MEROS_OK; k++) {
+            if (shelves[k] != NULL) recommend_prepare(v->svc, shelves[k]);
+            shelf_release(shelves[k]);
+        }
         read += m;
         arena_done(&arena);
     }
