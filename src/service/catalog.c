@@ -555,7 +555,7 @@ static void *follow(void *arg)
     const int64_t s = 1000000000;
     int64_t sold_ns = 0, all_ns = clock_mono_ns() + ALL_S * s, took = 0;
     struct meros_err err = MEROS_ERR_INIT;
-    bool said = false;
+    bool said = false; /* that the last look failed */
     do {
         const int64_t from = clock_mono_ns();
         const bool all = from >= all_ns, sold = from >= sold_ns;
@@ -569,7 +569,7 @@ static void *follow(void *arg)
         else if (!said && err.code != MEROS_CANCELLED) log_warn("catalog.read", KV("detail", err.detail), KV("sqlstate", err.sqlstate));
         said = rc != MEROS_OK;
         err_clear(&err);
-    } while (rest(h, POKED_MS * INT64_C(1000000) + REST * took, clock_mono_ns() + POLL_S * s + REST * took));
+    } while (rest(h, POKED_MS * INT64_C(1000000) + REST * took, clock_mono_ns() + (said ? 1 : POLL_S) * s + REST * took));
     return NULL;
 }
 
