@@ -267,6 +267,49 @@ Test(clv, a_fit_that_began_with_a_sample_is_the_maximum_of_all, .timeout = 600)
         cr_expect(fabs(m.purchase.parameter[i] - want[i]) < 3 * m.purchase.standard_error[i], "%d: %g +- %g", i, m.purchase.parameter[i], m.purchase.standard_error[i]);
 }
 
+static bool stop_at_once(void *arg, double fraction, const char *stage)
+{
+    (void)fraction, (void)stage;
+    return --*(int *)arg > 0;
+}
+
+Test(holdout, with_covariates_both_are_the_sum_over_customers_and_stop_when_told)
+{
+    enum { N = 700, DAYS = 400 };
+    static double t[N], z[N], x[N], t_x[N], orders[N], daily[DAYS];
+    const struct clv_model m = {.purchase = {.kind = CLV_BGNBD, .unit = CLV_DAY, .parameter = {0.6, 20, 0.8, 2.4}, .n_theta = 7, .n_covariates = 1,
+                                             .coefficient = {{0.5}, {-0.2}, {0.1}}, .covariate_mean = {0.4}}};
+    struct clv_tracking_step steps[DAYS];
+    for (int i = 0; i < N; i++) {
+        t[i] = 150 + i % 90;
+        z[i] = i % 7 == 6 ? NAN : i % 3; /* not known: as the mean */
+        x[i] = i % 4;
+        t_x[i] = x[i] > 0 ? 10 + i % 60 : 0;
+    }
+    const struct clv_data d = {.n = N, .x = x, .t_x = t_x, .t = t, .covariates = z, .n_covariates = 1};
+    const struct clv_holdout_data h = {d, 160, orders, NULL, 0};
+    struct clv_holdout held;
+    cr_assert_eq(clv_tracking(&m.purchase, &d, daily, DAYS, NULL, steps, &err), MEROS_OK, "%s", err.detail);
+    cr_assert_eq(clv_evaluate(&m, &h, NULL, &held, &err), MEROS_OK, "%s", err.detail);
+    double tracked = 0, later = 0;
+    for (int i = 0; i < N; i++) {
+        struct clv_answer a;
+        clv_score(&m, &(struct clv_question){DAYS - 1 - (239 - t[i]), 0, 0}, &(struct clv_history){.covariates = &z[i]}, &a);
+        tracked += a.expected_orders;
+        clv_score(&m, &(struct clv_question){160, 0, 0}, &(struct clv_history){x[i], t_x[i], t[i], 0, 0, &z[i]}, &a);
+        later += a.expected_orders;
+    }
+    near(steps[clv_tracking_steps(DAYS) - 1].expected, tracked, 1e-9 * tracked);
+    near(held.expected_orders, later, 1e-9 * later);
+    for (int asked = 1; asked < 3; asked++) { /* at the first question, and at a later one */
+        int left = asked;
+        const struct ml_run run = {.keep_going = stop_at_once, .arg = &left};
+        cr_expect_eq(clv_evaluate(&m, &h, &run, &held, &err), MEROS_CANCELLED);
+    }
+    int left = 1;
+    cr_expect_eq(clv_tracking(&m.purchase, &d, daily, DAYS, &(struct ml_run){.keep_going = stop_at_once, .arg = &left}, steps, &err), MEROS_CANCELLED);
+}
+
 /* --- customers who spend alike */
 
 enum baskets { ONE_PRICE, ROUNDED, TWO_PRICES };
