@@ -10,7 +10,7 @@ static const struct http_route *const resources[] = {
     api_segments_routes, api_segment_history_routes, api_models_routes, api_customer_get_routes, api_clv_routes,
     api_rejections_routes, api_events_routes,
     api_webhooks_routes,
-    api_recommendations_routes, api_reco_rules_routes, api_reco_performance_routes, api_likely_buyers_routes, api_collect_routes,
+    api_recommendations_routes, api_reco_rules_routes, api_reco_performance_routes, api_likely_buyers_routes, api_group_recommend_routes, api_collect_routes,
     api_segment_routes, api_ga4_routes, api_posthog_routes,
 };
 

@@ -344,6 +344,32 @@ enum meros_code store_members_page(struct store_conn *c, struct str segmentation
     return MEROS_OK;
 }
 
+static const struct sql MEMBERS_SAMPLE = {
+    "members_sample",
+    "select c.customer_id, count(*) over () from memberships m join customers c on c.customer_no = m.customer_no "
+    "where m.segmentation_no = (select segmentation_no from segmentations where name = $1) and m.segment_id = $2 "
+    "order by hashint8(m.customer_no), m.customer_no limit $3",
+    SQL_ROWS};
+
+enum meros_code store_members_sample(struct store_conn *c, struct str segmentation, struct str segment_id, int64_t most, struct arena *arena,
+                                     const struct str **out, size_t *out_n, int64_t *out_members, struct meros_err *err)
+{
+    struct rows r;
+    enum meros_code rc = sql_exec(c, &MEMBERS_SAMPLE, &r, err, P_TEXT(segmentation), P_TEXT(segment_id), P_INT(most));
+    if (rc != MEROS_OK) return rc;
+    struct str *ids = arena_array(arena, r.n + 1, sizeof *ids);
+    for (size_t i = 0; ids != NULL && i < r.n; i++) {
+        const struct str id = rows_text(&r, i, 0);
+        ids[i] = (struct str){arena_strndup(arena, id.p, id.n), id.n};
+        if (!str_present(ids[i])) ids = NULL;
+    }
+    *out = ids;
+    *out_n = r.n;
+    *out_members = r.n > 0 ? rows_int(&r, 0, 1) : 0;
+    rows_done(&r);
+    return ids != NULL ? MEROS_OK : err_set(err, MEROS_OUT_OF_MEMORY, "No memory for members of a segment.");
+}
+
 enum meros_code store_memberships_of(struct store_conn *c, const int64_t *customer_nos, size_t n, membership_of_fn fn, void *arg,
                                      struct meros_err *err)
 {

@@ -130,3 +130,120 @@ Test(reco_people, without_a_model_nobody_is_likelier_and_it_says_so)
     expect(r, 404);
     cr_expect_not_null(strstr(text_at(r, "/detail"), "train.recommendations"));
 }
+
+/* --- many at once */
+
+enum { GROUP = 12 };
+
+/* Every product's score for a customer, from their own recommendations. */
+static void own_scores(const char *customer, double score[PRODUCTS])
+{
+    struct reply *r = get(text("/v1/customers/%s/recommendations?strategy=als&limit=100&exclude_purchased=false", customer));
+    expect(r, 200);
+    for (int p = 0; p < PRODUCTS; p++) score[p] = NAN;
+    for (size_t i = 0; i < count_at(r, "/items"); i++)
+        score[atoi(text_at(r, text("/items/%zu/product_id", i)) + 1)] = num_at(r, text("/items/%zu/score", i));
+}
+
+static void standardise(double score[PRODUCTS])
+{
+    double sum = 0, squares = 0;
+    for (int p = 0; p < PRODUCTS; p++) {
+        cr_assert(isfinite(score[p]), "p%02d has no score", p);
+        sum += score[p], squares += score[p] * score[p];
+    }
+    const double mean = sum / PRODUCTS, deviation = sqrt(squares / PRODUCTS - mean * mean);
+    for (int p = 0; p < PRODUCTS; p++) score[p] = (score[p] - mean) / deviation;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void same_items(const struct reply *a, const struct reply *b)
+{
+    cr_assert_eq(count_at(a, "/items"), count_at(b, "/items"));
+    for (size_t i = 0; i < count_at(a, "/items"); i++) {
+        cr_expect_str_eq(text_at(a, text("/items/%zu/product_id", i)), text_at(b, text("/items/%zu/product_id", i)));
+        cr_expect_float_eq(num_at(a, text("/items/%zu/score", i)), num_at(b, text("/items/%zu/score", i)), 1e-5);
+        cr_expect_eq(int_at(a, text("/items/%zu/in_top_10", i)), int_at(b, text("/items/%zu/in_top_10", i)));
+    }
+}
+
+static void group_is_the_mean_of_its_customers(void)
+{
+    double mean[PRODUCTS] = {0}, score[PRODUCTS];
+    int top[PRODUCTS] = {0};
+    char list[400] = "";
+    for (int c = 0; c < GROUP; c++) {
+        const char *id = text("c%03d", c * 7);
+        sprintf(list + strlen(list), "%s\"%s\"", c > 0 ? "," : "", id);
+        own_scores(id, score);
+        standardise(score);
+        for (int p = 0; p < PRODUCTS; p++)
+            if (!bought[c * 7][p]) mean[p] += score[p] / GROUP; /* who has it is indifferent */
+        struct reply *own = get(text("/v1/customers/%s/recommendations?strategy=als&limit=10", id));
+        expect(own, 200);
+        for (size_t i = 0; i < 10; i++) top[atoi(text_at(own, text("/items/%zu/product_id", i)) + 1)]++;
+    }
+    struct reply *r = post("/v1/recommendations/group", text("{\"customers\":[%s,\"c000\",\"nobody\"],\"strategy\":\"als\",\"limit\":10}", list));
+    expect(r, 200);
+    cr_expect(int_at(r, "/customers") == GROUP && int_at(r, "/personal") == GROUP, "one twice and one that nobody is: %.200s", r->body);
+    cr_assert_eq(count_at(r, "/items"), 10);
+    double sorted[PRODUCTS];
+    memcpy(sorted, mean, sizeof sorted);
+    qsort(sorted, PRODUCTS, sizeof *sorted, by_number);
+    for (size_t i = 0; i < 10; i++) {
+        const int p = atoi(text_at(r, text("/items/%zu/product_id", i)) + 1);
+        cr_expect_float_eq(num_at(r, text("/items/%zu/score", i)), mean[p], 1e-3, "p%02d", p);
+        cr_expect_float_eq(mean[p], sorted[PRODUCTS - 1 - i], 1e-3, "the %zu. is the %zu. best", i + 1, i + 1);
+        cr_expect_eq(int_at(r, text("/items/%zu/in_top_10", i)), top[p], "p%02d", p);
+    }
+    const char *best = text_at(r, "/items/0/product_id");
+    struct reply *without = post("/v1/recommendations/group", text("{\"customers\":[%s],\"strategy\":\"als\",\"exclude\":[\"%s\"],\"category\":\"cat%d\",\"limit\":30}",
+                                                                   list, best, atoi(best + 1) % TASTES));
+    expect(without, 200);
+    cr_expect_eq(count_at(without, "/items"), PRODUCTS / TASTES - 1);
+    for (size_t i = 0; i < count_at(without, "/items"); i++) {
+        const char *id = text_at(without, text("/items/%zu/product_id", i));
+        cr_expect(strcmp(id, best) != 0 && atoi(id + 1) % TASTES == atoi(best + 1) % TASTES, "%s", id);
+    }
+}
+
+static void segment_is_the_group_of_its_members(void)
+{
+    run_job("{\"kind\":\"train.segments\",\"params\":{\"name\":\"people\",\"k\":3}}");
+    struct reply *members = get("/v1/segmentations/people/segments/s1/customers?limit=1000");
+    expect(members, 200);
+    char *list = calloc(1, 1 << 16);
+    const size_t n = count_at(members, "/data");
+    for (size_t i = 0; i < n; i++) sprintf(list + strlen(list), "%s\"%s\"", i > 0 ? "," : "", text_at(members, text("/data/%zu/customer_id", i)));
+    struct reply *segment = get("/v1/segmentations/people/segments/s1/recommendations?limit=20");
+    struct reply *group = post("/v1/recommendations/group", text("{\"customers\":[%s],\"limit\":20}", list));
+    expect(segment, 200);
+    expect(group, 200);
+    cr_expect_eq(int_at(segment, "/customers"), (int64_t)n);
+    same_items(segment, group);
+    same_items(segment, get("/v1/segmentations/people/segments/s1/recommendations?limit=20"));
+    free(list);
+    expect(get("/v1/segmentations/nothing/segments/s1/recommendations"), 404);
+    expect(get("/v1/segmentations/people/segments/s99/recommendations"), 404);
+}
+
+Test(reco_people, many_customers_want_what_they_want_on_average)
+{
+    begin("{\"kind\":\"train.recommendations\",\"params\":{\"algorithm\":\"als\"}}");
+    group_is_the_mean_of_its_customers();
+    segment_is_the_group_of_its_members();
+    expect(put("/v1/customers/c000/consent", "{\"profiling\":false}"), 200);
+    struct reply *r = post("/v1/recommendations/group", "{\"customers\":[\"c000\"],\"limit\":5}");
+    expect(r, 200);
+    cr_expect(int_at(r, "/refused_profiling") == 1 && int_at(r, "/personal") == 0 && count_at(r, "/items") == 5, "%s", r->body);
+    cr_expect(null_at(r, "/items/0/score"));
+    expect_fault(post("/v1/recommendations/group", "{\"customers\":[]}"), 400, "/customers");
+    expect_fault(post("/v1/recommendations/group", "{\"customers\":[\"a\",\"\"]}"), 400, "/customers/1");
+    expect(post("/v1/recommendations/group", "{\"customers\":[\"c001\"],\"strategy\":\"popular\"}"), 422);
+    end();
+}

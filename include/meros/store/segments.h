@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "meros/base/arena.h"
 #include "meros/base/err.h"
 #include "meros/base/str.h"
 #include "meros/domain/segment.h"
@@ -61,6 +62,11 @@ enum meros_code store_memberships_write(struct store_conn *c, int64_t segmentati
 typedef void (*member_row_fn)(void *arg, const struct member_row *m);
 enum meros_code store_members_page(struct store_conn *c, struct str segmentation, struct str segment_id, int64_t after,
                                    int64_t limit, member_row_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
+
+/* The names of up to `most` members, drawn by a hash of their numbers: the same ones as long as nobody comes or goes. *out_members: how many
+ * there are in all. In the arena. */
+enum meros_code store_members_sample(struct store_conn *c, struct str segmentation, struct str segment_id, int64_t most, struct arena *arena,
+                                     const struct str **out, size_t *out_n, int64_t *out_members, struct meros_err *err) MEROS_MUSTCHECK;
 
 /* All memberships of some customers, for answering many at once. */
 typedef void (*membership_of_fn)(void *arg, int64_t customer_no, struct str segmentation, struct str segment_id, int64_t since);
