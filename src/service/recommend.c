@@ -313,10 +313,12 @@ enum meros_code recommending_start(struct service *svc, struct meros_err *err)
 void recommend_prepare(struct service *svc, const struct shelf *shelf)
 {
     const struct recommend_query q = recommend_query_default();
-    struct recommend_answer a;
     struct arena arena;
+    struct buf unread; /* what matters is kept beside the shelf */
+    if (svc->recommending == NULL || !shelf->known) return;
     arena_init(&arena, 16 << 20);
-    if (svc->recommending != NULL && shelf->known && shelf->profiling && shelf->n > 0)
-        (void)!recommend(svc, &q, shelf->customer_id, shelf, NULL, 0, &arena, &a, NULL); /* what matters is kept beside the shelf */
+    buf_init(&unread, 1 << 20);
+    (void)!recommend_json(svc, &q, shelf->customer_id, shelf, NULL, 0, &arena, &unread, NULL);
+    buf_done(&unread);
     arena_done(&arena);
 }

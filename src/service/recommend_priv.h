@@ -43,6 +43,8 @@ struct reco_view {
     uint32_t *slot_item;  /* slots; RECO_NO_ITEM: the model does not know it */
     uint64_t *blocked;    /* bit of a slot: a rule blocks it. NULL: no rule blocks anything */
     uint8_t *open;        /* items: eligible and not blocked */
+    uint64_t opened;      /* rises when an item is opened that was closed, and with every model: what was the best of the open ones
+                             before is still so while it is the same, without those that were closed since */
     struct reco_orders *orders; /* NULL without a model */
 };
 
@@ -59,6 +61,7 @@ struct recommending {
     struct snapshot_holder *models; /* serving's */
     pthread_mutex_t lock;
     struct reco_view *view;         /* under lock: the latest; counted */
+    uint64_t opened;                /* under lock: the last one given out */
     struct reco_scratch *spare;     /* under lock */
 };
 
@@ -145,7 +148,8 @@ void reco_say_why(const struct reco_work *w, struct recommend_answer *out); /* `
 /* recommend_kept.c */
 enum { RECOMMEND_KEY_MAX = 256, RECOMMEND_KEPT_PICKS = 20 };
 struct reco_kept_of { /* what kept scores depend on */
-    struct recommend_of of;
+    int64_t model_no;
+    uint64_t opened; /* of the view */
     enum recommend_strategy strategy;
 };
 /* The kept best products of a shelf for this strategy (closed ones and, unless due, bought ones left out). False: there are none.

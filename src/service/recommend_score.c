@@ -233,11 +233,11 @@ static bool model_has(const struct recommender *r, enum recommend_strategy by)
     return reco_algorithm_of(by, &a) ? recommender_has(r, a) : r->together.table.n > 0;
 }
 
-/* The best few are looked at first, and more of them only where the query turns most of them down. */
+/* The best few are looked at first, and all the others only where the query turns most of those down. */
 static size_t personal_step(struct reco_work *w, enum recommend_strategy by, const struct reco_rule *only, size_t want, struct reco_candidate *out)
 {
     if (w->model == NULL || w->history.n == 0 || !model_has(w->model, by)) return 0;
-    const struct reco_kept_of of = {{w->active->model_no, w->view->catalog_version, w->view->rules_version}, by};
+    const struct reco_kept_of of = {w->active->model_no, w->view->opened, by};
     /* exclude_seen marks what was only looked at, and due products: those may not go into what is kept for everybody. */
     const bool keep = w->plain && w->q->exclude_purchased && !w->q->exclude_seen && w->q->available && w->q->n_exclude == 0;
     const bool use = w->plain && (w->q->exclude_purchased || w->q->exclude_seen) && w->q->available;
@@ -250,14 +250,19 @@ static size_t personal_step(struct reco_work *w, enum recommend_strategy by, con
     }
     score_all(w, by);
     close_scores(w, by);
+    struct reco_scratch *x = w->scratch;
     const size_t items = w->model->items;
-    for (size_t k = RECOMMEND_KEPT;; k *= 8) {
-        if (k > items) k = items;
-        n = topk_select(w->scratch->scores, items, k, w->scratch->top);
-        if (keep && k <= RECOMMEND_KEPT) reco_keep_scores(w->shelf, &of, w->scratch->top, n, n < RECOMMEND_KEPT);
-        got = take(w, by, only, w->scratch->top, n, want, out);
-        if (got == want || n < k || k == items) return got;
+    n = topk_select(x->scores, items, RECOMMEND_KEPT, kept);
+    if (keep) reco_keep_scores(w->shelf, &of, kept, n, n < RECOMMEND_KEPT);
+    got = take(w, by, only, kept, n, want, out);
+    if (got == want || n < RECOMMEND_KEPT) return got;
+    for (size_t i = 0; i < items; i++) {
+        if (!(x->scores[i] > -INFINITY)) continue;
+        const uint32_t slot = w->view->item_slot[i];
+        if (slot == CATALOG_NONE || !reco_allowed(w, slot, only)) x->scores[i] = -INFINITY;
     }
+    n = topk_select(x->scores, items, want, x->top);
+    return take(w, by, only, x->top, n, want, out);
 }
 
 static size_t popular_step(struct reco_work *w, enum recommend_strategy by, const struct reco_rule *only, size_t want, struct reco_candidate *out)

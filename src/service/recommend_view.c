@@ -157,10 +157,13 @@ static enum meros_code view_new(const struct reco_work *w, const struct reco_vie
         return rc;
     }
     const uint64_t *eligible = catalog_eligible_mask(w->catalog);
+    bool more = last == NULL || last->model_no != v->model_no;
     for (size_t i = 0; i < v->items; i++) {
         const uint32_t s = v->item_slot[i];
         v->open[i] = s != CATALOG_NONE && (eligible[s / 64] >> s % 64 & 1) != 0 && !reco_blocked(v, s);
+        if (!more && v->open[i] > last->open[i]) more = true;
     }
+    v->opened = more ? ++w->svc->recommending->opened : last->opened;
     *out = v;
     return MEROS_OK;
 }
