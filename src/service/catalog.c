@@ -22,6 +22,7 @@
 #include "meros/service/listener.h"
 #include "meros/store/interactions.h"
 #include "meros/store/store.h"
+#include "catalog_priv.h"
 
 enum {
     PAGE_BITS = 10, PAGE = 1 << PAGE_BITS,
@@ -606,6 +607,22 @@ static enum meros_code make(struct service *svc, struct meros_err *err)
     c->mask = calloc(1, PAGE / 8);
     c->order = calloc(PAGE + 1, sizeof *c->order);
     return c->pages != NULL && c->mask != NULL && c->order != NULL && rehash(c, 2 * PAGE) ? MEROS_OK : no_memory(err);
+}
+
+enum meros_code catalog_take(struct service *svc, const struct catalog_row *rows, size_t n, struct meros_err *err)
+{
+    struct reading r = {.newest = TIME_NONE};
+    enum meros_code rc = svc->catalog == NULL ? make(svc, err) : MEROS_OK;
+    for (size_t i = 0; i < n && rc == MEROS_OK; i++) rc = stage(&r, &rows[i], err);
+    if (rc == MEROS_OK) {
+        struct catalog_holder *h = svc->catalog;
+        const uint64_t read = atomic_fetch_add(&h->reads, 1) + 1;
+        pthread_mutex_lock(&h->writing);
+        rc = put_all(h, &r, read, err);
+        pthread_mutex_unlock(&h->writing);
+    }
+    reading_done(&r);
+    return rc;
 }
 
 enum meros_code catalog_start(struct service *svc, struct meros_err *err)
