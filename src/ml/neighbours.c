@@ -101,9 +101,24 @@ static size_t pairs_of(const struct pairs *p, size_t item)
     return pairs;
 }
 
+/* Rows of users lie anywhere in memory: where the row of the user a few entries on begins is sent for, and a little later the row. */
+static inline void fetch_ahead(const struct pairs *p, size_t e, size_t end)
+{
+    enum { START = 8, ROW = 3, LINE = 16, MOST = 16 * LINE };
+    if (e + START < end) __builtin_prefetch(&p->by_user->start[p->by_item->col[e + START]]);
+    if (e + ROW >= end) return;
+    const size_t user = p->by_item->col[e + ROW], from = p->by_user->start[user], n = p->by_user->start[user + 1] - from;
+    for (size_t at = 0; at < n && at < MOST; at += LINE) {
+        __builtin_prefetch(&p->by_user->col[from + at]);
+        __builtin_prefetch(&p->by_user->weight[from + at]);
+    }
+}
+
 static void add_all(const struct pairs *p, size_t item, float *restrict sum)
 {
-    for (size_t e = p->by_item->start[item]; e < p->by_item->start[item + 1]; e++) {
+    const size_t last = p->by_item->start[item + 1];
+    for (size_t e = p->by_item->start[item]; e < last; e++) {
+        fetch_ahead(p, e, last);
         const size_t user = p->by_item->col[e], end = p->by_user->start[user + 1];
         const float weight = p->by_item->weight[e];
         const uint32_t *restrict col = p->by_user->col;
