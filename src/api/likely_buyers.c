@@ -1,6 +1,7 @@
 /* GET /v1/products/{id}/likely-buyers */
 #include "meros/service/likely_buyers.h"
 
+#include <stdio.h>
 #include "api_priv.h"
 #include "meros/base/clock.h"
 
@@ -12,6 +13,14 @@ static enum recommend_strategy strategy_of(struct str word)
     for (int i = 0; str_present(word) && recommend_strategy_words[i] != NULL; i++)
         if (str_is(word, recommend_strategy_words[i])) return (enum recommend_strategy)i;
     return RECOMMEND_AUTO;
+}
+
+/* Six digits, as everywhere that scores are told: what a score of float32 is worth. */
+static void write_score(struct jsonw *w, double score)
+{
+    char text[32];
+    const int n = snprintf(text, sizeof text, "%.6g", score);
+    jsonw_kraw(w, "score", (struct str){text, (size_t)n});
 }
 
 static void write(struct jsonw *w, struct str product_id, const struct likely_buyers *b)
@@ -27,7 +36,7 @@ static void write(struct jsonw *w, struct str product_id, const struct likely_bu
     for (size_t i = 0; i < b->n; i++) {
         jsonw_begin_object(w);
         jsonw_kstr(w, "customer_id", b->data[i].customer_id);
-        jsonw_knum(w, "score", b->data[i].score);
+        write_score(w, b->data[i].score);
         jsonw_ktime(w, "bought_at", b->data[i].bought_at);
         jsonw_end_object(w);
     }
