@@ -6,11 +6,14 @@
  * A row-major lower half L with A = L L'. Tile (i, j) holds rows i * tile .. and columns j * tile .. */
 #include "spd_priv.h"
 
+#include <stdbool.h>
+
 #include "meros/ml/blas.h"
 
 struct tiles {
     float *a;
     size_t n, tile, count, k;
+    bool bad; /* a diagonal tile was not positive definite; written by whoever factors it, one at a time */
 };
 
 static float *at(const struct tiles *t, size_t i, size_t j)
@@ -41,10 +44,16 @@ static void factor_column(void *arg, size_t part, int worker)
     ml_trsm_f32(ML_RIGHT, true, rows(t, i), rows(t, t->k), 1, at(t, t->k, t->k), t->n, at(t, i, t->k), t->n);
 }
 
+static void factor_diagonal(struct tiles *t, size_t k)
+{
+    t->bad = !ml_potrf_f32(at(t, k, k), rows(t, k), t->n);
+}
+
+/* The first part makes the next diagonal tile ready, and factors it at once while the other threads have work left. */
 static void factor_rest(void *arg, size_t part, int worker)
 {
     (void)worker;
-    const struct tiles *t = arg;
+    struct tiles *t = arg;
     const size_t k = t->k;
     size_t i, j;
     triangle(part, &i, &j);
@@ -55,6 +64,7 @@ static void factor_rest(void *arg, size_t part, int worker)
     else
         ml_gemm_f32(false, true, rows(t, i), rows(t, j), rows(t, k), -1, at(t, i, k), t->n, at(t, j, k), t->n, 1,
                     at(t, i, j), t->n);
+    if (part == 0) factor_diagonal(t, k + 1);
 }
 
 /* --- L becomes its inverse --- */
@@ -83,6 +93,14 @@ static void invert_left(void *arg, size_t j, int worker) /* (k, j) = (k, k)^-1 (
     ml_trsm_f32(ML_LEFT, false, rows(t, t->k), rows(t, j), 1, at(t, t->k, t->k), t->n, at(t, t->k, j), t->n);
 }
 
+/* Nobody reads a diagonal tile of L after its step: all are inverted together. */
+static void invert_diagonal(void *arg, size_t k, int worker)
+{
+    (void)worker;
+    const struct tiles *t = arg;
+    ml_trtri_f32(at(t, k, k), rows(t, k), t->n);
+}
+
 /* --- L becomes L' L --- */
 
 static void product_rest(void *arg, size_t part, int worker) /* (m, j) += (k, m)' (k, j), k > m >= j */
@@ -91,6 +109,7 @@ static void product_rest(void *arg, size_t part, int worker) /* (m, j) += (k, m)
     const struct tiles *t = arg;
     size_t m, j;
     triangle(part, &m, &j);
+    if (m == j && m + 1 == t->k) ml_lauum_f32(at(t, m, m), rows(t, m), t->n); /* as late as can be: beside other work */
     if (m == j)
         ml_syrk_f32(true, rows(t, m), rows(t, t->k), 1, at(t, t->k, m), t->n, at(t, m, m), t->n);
     else
@@ -117,11 +136,11 @@ enum meros_code spd_invert(float *a, size_t n, size_t tile, const struct ml_run 
     struct tiles t = {.a = a, .n = n, .tile = tile, .count = (n + tile - 1) / tile};
     struct ml_pool *pool = ml_run_pool(run);
     enum meros_code code = MEROS_OK;
+    if (t.count == 0) return MEROS_OK;
+    factor_diagonal(&t, 0);
     for (t.k = 0; t.k < t.count && code == MEROS_OK; t.k++) {
         const size_t below = t.count - t.k - 1;
-        if (!ml_potrf_f32(at(&t, t.k, t.k), rows(&t, t.k), n)) {
-            return err_set(err, MEROS_UNPROCESSABLE, "the matrix is not positive definite: its numbers are too far apart");
-        }
+        if (t.bad) return err_set(err, MEROS_UNPROCESSABLE, "the matrix is not positive definite: its numbers are too far apart");
         parallel_for(pool, below, factor_column, &t);
         parallel_for(pool, below * (below + 1) / 2, factor_rest, &t);
         code = go_on(run, &t, 0, done, err);
@@ -131,14 +150,15 @@ enum meros_code spd_invert(float *a, size_t n, size_t tile, const struct ml_run 
         parallel_for(pool, below, invert_below, &t);
         parallel_for(pool, below * t.k, invert_rest, &t);
         parallel_for(pool, t.k, invert_left, &t);
-        ml_trtri_f32(at(&t, t.k, t.k), rows(&t, t.k), n);
         code = go_on(run, &t, 1, done, err);
     }
+    if (code != MEROS_OK) return code;
+    parallel_for(pool, t.count, invert_diagonal, &t);
     for (t.k = 0; t.k < t.count && code == MEROS_OK; t.k++) {
         parallel_for(pool, t.k * (t.k + 1) / 2, product_rest, &t);
         parallel_for(pool, t.k, product_row, &t);
-        ml_lauum_f32(at(&t, t.k, t.k), rows(&t, t.k), n);
         code = go_on(run, &t, 2, done, err);
     }
+    ml_lauum_f32(at(&t, t.count - 1, t.count - 1), rows(&t, t.count - 1), n);
     return code;
 }

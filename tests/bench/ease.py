@@ -4,6 +4,7 @@ there already; see ease.sh. The ratio is ours / LAPACK's.
 The same answer: the first columns of B are those of the definition, (X'X + lambda I)(b_j - e_j) = -e_j / P_jj, within
 1e-3 of 1 / P_jj, in double."""
 import json
+import os
 import subprocess
 import sys
 import time
@@ -21,11 +22,13 @@ data = recommend_data.interactions(users, items, n)
 np.save(folder + "/x.npy", data)
 x = sp.csr_matrix((data[:, 2].astype(np.float32), (data[:, 0].astype(int), data[:, 1].astype(int))), (users, items))
 gram = np.asfortranarray((x.T @ x).toarray() + np.float32(LAMBDA) * np.eye(items, dtype=np.float32))
+# OpenBLAS's own threads, which build/bench does not use, would spin beside it for its first moments.
+alone = dict(os.environ, OPENBLAS_NUM_THREADS="1")
 ours = peer = float("inf")
 for i in range(rounds + 1):  # ours before, between and after
     line = subprocess.run(["build/bench", "ease", "--x", folder + "/x.npy", "--out", folder + "/b.npy", "--param",
                            f"lambda={LAMBDA}", "--param", f"columns={COLUMNS}"],
-                          check=True, capture_output=True, text=True).stdout
+                          check=True, capture_output=True, text=True, env=alone).stdout
     got = json.loads(line)
     ours = min(ours, got["seconds"])
     if i < rounds:
