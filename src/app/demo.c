@@ -10,6 +10,9 @@
 #include <time.h>
 #include "meros/base/clock.h"
 
+/* Whom every made-up shop has. */
+#define DEMO_CUSTOMER "c00001"
+
 static const struct {
     const char *name, *file, *content_type;
 } datasets[DEMO_DATASET_COUNT] = {
@@ -183,6 +186,23 @@ static enum meros_code print_values(struct client *client, struct meros_err *err
     return rc;
 }
 
+/* A customer's shelf, and the request that asked for it. */
+static enum meros_code print_recommended(struct client *client, struct meros_err *err)
+{
+    static const char path[] = "/v1/customers/" DEMO_CUSTOMER "/recommendations?limit=5";
+    struct json *s = NULL;
+    enum meros_code rc = client_call(client, "GET", path, NULL, &s, err);
+    const struct json *items = json_get(s, "items");
+    if (rc == MEROS_OK && json_count(items) > 0) printf("\nFor %s now (curl -H \"Authorization: Bearer $KEY\" …%s):\n ", DEMO_CUSTOMER, path);
+    for (size_t i = 0; i < json_count(items); i++) {
+        const struct str id = json_str(json_get(json_at(items, i), "product_id"));
+        printf(" %.*s", (int)id.n, id.n ? id.p : "");
+    }
+    if (json_count(items) > 0) printf("\n");
+    json_free(s);
+    return rc;
+}
+
 static enum meros_code holds_customers(struct client *client, bool *out, struct meros_err *err)
 {
     struct json *page = NULL;
@@ -209,8 +229,13 @@ static enum meros_code into_service(const struct invocation *in, const struct co
     struct meros_err few = MEROS_ERR_INIT;
     const bool valued = rc == MEROS_OK && train(client, "train.clv", "clv", "{}", &few) == MEROS_OK;
     if (rc == MEROS_OK && !valued) printf("%s\n", few.detail);
+    /* Not "auto", which compares everything with everything and takes half a minute. */
+    struct meros_err fewer = MEROS_ERR_INIT;
+    const bool recommends = rc == MEROS_OK && train(client, "train.recommendations", "recommend", "{\"algorithm\":\"ease\"}", &fewer) == MEROS_OK;
+    if (rc == MEROS_OK && !recommends) printf("%s\n", fewer.detail);
     if (rc == MEROS_OK) rc = print_segments(client, "behaviour", err);
     if (valued && rc == MEROS_OK) rc = print_values(client, err);
+    if (recommends && rc == MEROS_OK) rc = print_recommended(client, err);
 out:
     demo_shop_free(shop);
     client_close(client);
