@@ -35,7 +35,7 @@ struct figures {
 };
 
 /* One user's line of the test split ("user film film …") against the answer. */
-static struct figures judge(char *line, const char *query)
+static struct figures judge(char *line, const char *query, bool first)
 {
     bool relevant[FILMS + 1] = {false};
     size_t n = 0, hits = 0;
@@ -47,7 +47,9 @@ static struct figures judge(char *line, const char *query)
         relevant[atoi(word)] = true;
         ideal += 1 / log2((double)n + 2);
     }
-    struct reply *r = get(text("/v1/customers/u%s/recommendations?limit=10&exclude_seen=true%s", user, query));
+    /* Thousands of answers alike: the first is held against the contract. */
+    struct reply *r = call(&(struct call){.method = "GET", .unchecked = !first,
+                                          .path = text("/v1/customers/u%s/recommendations?limit=10&exclude_seen=true%s", user, query)});
     expect(r, 200);
     cr_assert_eq(count_at(r, "/items"), K, "%s", r->body);
     for (int k = 0; k < K; k++) {
@@ -69,7 +71,7 @@ static struct figures judge_all(const char *query)
     char *line = NULL;
     cr_assert_not_null(f);
     for (; getline(&line, &cap, f) > 0; users++) {
-        const struct figures one = judge(line, query);
+        const struct figures one = judge(line, query, users == 0);
         sum.precision += one.precision;
         sum.recall += one.recall;
         sum.ndcg += one.ndcg;
