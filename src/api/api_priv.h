@@ -125,7 +125,7 @@ bool api_cursor_decode(struct str cursor, const char *list, const char *shape, s
  *   x->in.answer = answer;
  *   return api_ingest(req, &x->in, err);
  *
- * answer() replies from in->request.results once all is committed, on whichever thread; it must not block. Everything
+ * answer() replies from in->request.results once all is committed, on the HTTP thread or the worker; it must not block. Everything
  * that it reads lives in the request's arena. Fit for routes with HTTP_INLINE_LIGHT and for those without. */
 struct api_ingest {
     struct ingest_request request; /* source, items, n, results: the endpoint's; the rest is set by api_ingest */

@@ -1,13 +1,18 @@
 /* How an endpoint hands items to the ingest path and is answered when they have landed. */
 #include "api_priv.h"
 
+static enum meros_code reply(struct http_request *req, void *arg, struct meros_err *err)
+{
+    struct api_ingest *in = arg;
+    return in->answer(req, in, err);
+}
+
+/* Whoever lands tells many at once, so answers are made on the threads of their connections. */
 static void landed(struct ingest_request *r, enum meros_code rc, const struct meros_err *err)
 {
-    struct api_ingest *in = r->arg;
-    struct http_request *req = in->req;
-    struct meros_err failure = MEROS_ERR_INIT;
-    if (rc == MEROS_OK && (rc = in->answer(req, in, &failure)) != MEROS_OK) err = &failure;
-    http_complete(req, rc, err); /* in lives in the request's arena: it is gone after this */
+    struct api_ingest *in = r->arg; /* in the request's arena: it is gone after this */
+    if (rc == MEROS_OK) http_complete_by(in->req, reply, in);
+    else http_complete(in->req, rc, err);
 }
 
 enum meros_code api_ingest(struct http_request *req, struct api_ingest *in, struct meros_err *err)

@@ -314,6 +314,21 @@ static enum MHD_Result handle(struct http_request *r)
     return hand_over(r, &r->server->io, r->server->config.queue_max, TASK_HANDLE, REQ_WAIT);
 }
 
+/* What http_complete_by left to this thread. */
+static enum MHD_Result make_reply(struct http_request *r)
+{
+    struct meros_err err;
+    err_begin(&err);
+    pthread_mutex_lock(&r->lock);
+    enum meros_code (*make)(struct http_request *, void *, struct meros_err *) = r->make_reply;
+    r->make_reply = NULL;
+    if (make != NULL) r->answered = false;
+    pthread_mutex_unlock(&r->lock);
+    if (make == NULL) return queue_answer(r);
+    const enum meros_code rc = make(r, r->make_reply_arg, &err);
+    return finish_here(r, rc, &err);
+}
+
 /* The request is complete, or the connection was resumed. */
 static enum MHD_Result on_whole(struct http_request *r)
 {
@@ -333,7 +348,7 @@ static enum MHD_Result on_whole(struct http_request *r)
         answered = !request_suspend_locked(r);
         pthread_mutex_unlock(&r->lock);
         r->phase = REQ_WAIT;
-        if (answered) return queue_answer(r);
+        if (answered) return make_reply(r);
         conn_phase_set(r->conn, CONN_HANDLING);
         return MHD_YES;
     default: return MHD_YES;

@@ -153,6 +153,8 @@ struct http_request {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool suspended, gone /* libmicrohttpd is done with it: mhd and headers are no more */, answered;
+    enum meros_code (*make_reply)(struct http_request *req, void *arg, struct meros_err *err); /* of http_complete_by; answered is set */
+    void *make_reply_arg;
     struct MHD_Response *response;
     struct body_in *in;
     struct http_stream *stream;

@@ -136,23 +136,25 @@ enum meros_code ingest_land(struct service *svc, struct ingest_request *r, struc
 
 /* --- answering */
 
-/* Takes the request out of its copy, if nobody has. */
-static struct ingest_request *claim(struct ingest *g, struct pending *p)
+/* Takes the requests out of their copies, where nobody has. */
+static void claim_all(struct ingest *g, struct pending *first)
 {
     pthread_mutex_lock(&g->lock);
-    struct ingest_request *r = p->request;
-    p->request = NULL;
+    for (struct pending *p = first; p != NULL; p = p->next) {
+        p->claimed = p->request;
+        p->request = NULL;
+    }
     pthread_mutex_unlock(&g->lock);
-    return r;
 }
 
 void ingest_answer_all(struct ingest *g, struct pending *first, enum meros_code rc, const struct meros_err *err)
 {
     struct tally tally = {0};
+    claim_all(g, first);
     while (first != NULL) {
         struct pending *p = first;
         first = p->next;
-        struct ingest_request *r = claim(g, p);
+        struct ingest_request *r = p->claimed;
         if (rc == MEROS_OK) tally_add(&tally, p); /* also when nobody waits for it any more */
         else if (r != NULL) count_refused(p->source, "failed");
         if (r != NULL) {

@@ -14,6 +14,7 @@
 struct pending {
     struct pending *next;
     struct ingest_request *request; /* under the path's lock; NULL: answered */
+    struct ingest_request *claimed; /* of whoever answers it */
     int64_t submitted_ns;
     size_t bytes;
     enum ingest_source source;

@@ -60,8 +60,17 @@ static enum meros_code later(struct http_request *req, struct meros_err *err)
     return room ? MEROS_OK : err_set(err, MEROS_UNAVAILABLE, "full");
 }
 
+static enum meros_code make_late(struct http_request *req, void *arg, struct meros_err *err)
+{
+    (void)err;
+    http_reply_static(req, 200, "text/plain", str_of(arg));
+    return MEROS_OK;
+}
+
 static void *completer(void *arg)
 {
+    static char late[] = "late";
+    unsigned turn = 0;
     (void)arg;
     pthread_mutex_lock(&queue_lock);
     while (!stop || queued > 0) {
@@ -74,8 +83,12 @@ static void *completer(void *arg)
         }
         struct http_request *req = queue[--queued];
         pthread_mutex_unlock(&queue_lock);
-        http_reply_static(req, 200, "text/plain", STR("late"));
-        http_complete(req, MEROS_OK, NULL);
+        if (turn++ % 2 == 0) {
+            http_complete_by(req, make_late, late);
+        } else {
+            http_reply_static(req, 200, "text/plain", STR("late"));
+            http_complete(req, MEROS_OK, NULL);
+        }
         pthread_mutex_lock(&queue_lock);
     }
     pthread_mutex_unlock(&queue_lock);

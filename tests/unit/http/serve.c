@@ -152,6 +152,30 @@ static enum meros_code later(struct http_request *req, struct meros_err *err)
     return MEROS_OK;
 }
 
+static enum meros_code late_reply(struct http_request *req, void *arg, struct meros_err *err)
+{
+    if (arg == NULL) return err_set(err, MEROS_CONFLICT, "too late");
+    http_reply_static(req, 200, "text/plain", str_of(arg));
+    return MEROS_OK;
+}
+
+static void *complete_by_soon(void *arg)
+{
+    static char text[] = "late by";
+    struct http_request *req = arg;
+    http_complete_by(req, late_reply, str_present(http_header(req, "Fail")) ? NULL : text);
+    return NULL;
+}
+
+static enum meros_code later_by(struct http_request *req, struct meros_err *err)
+{
+    pthread_t t;
+    http_defer(req);
+    if (pthread_create(&t, NULL, complete_by_soon, req) != 0) return err_set(err, MEROS_UNAVAILABLE, "no thread");
+    pthread_detach(t);
+    return MEROS_OK;
+}
+
 static enum meros_code defer_and_fail(struct http_request *req, struct meros_err *err)
 {
     http_defer(req);
@@ -254,6 +278,7 @@ static const struct http_route routes[] = {
     {HTTP_GET, "/keep-inline", "keepInline", .fn = keep, .flags = HTTP_PUBLIC | HTTP_INLINE},
     {HTTP_GET, "/later", "later", .fn = later, OPEN},
     {HTTP_POST, "/later-inline", "laterInline", .fn = later, .flags = HTTP_PUBLIC | HTTP_INLINE | HTTP_BODY_OPTIONAL, .body = HTTP_BODY_BUFFERED},
+    {HTTP_GET, "/later-by", "laterBy", .fn = later_by, .flags = HTTP_PUBLIC | HTTP_INLINE},
     {HTTP_GET, "/defer-and-fail", "deferAndFail", .fn = defer_and_fail, .flags = HTTP_PUBLIC | HTTP_INLINE},
     {HTTP_GET, "/events", "events", .fn = events, .flags = HTTP_PUBLIC | HTTP_SLOW, .params = number_params},
     {HTTP_GET, "/export", "export", .fn = export, .flags = HTTP_PUBLIC | HTTP_SLOW, .params = number_params},

@@ -70,6 +70,17 @@ Test(server, deferred_requests_are_completed_by_other_threads)
     answer_done(&c);
 }
 
+Test(server, deferred_requests_are_completed_by_what_makes_their_answer_on_the_http_thread)
+{
+    struct answer a = ask(port, "GET /later-by HTTP/1.1\r\n" H "\r\n");
+    struct answer b = ask(port, "GET /later-by HTTP/1.1\r\n" H "Fail: 1\r\n\r\n");
+    cr_expect_eq(a.status, 200);
+    cr_expect_str_eq(a.body, "late by");
+    cr_expect_eq(b.status, 409);
+    answer_done(&a);
+    answer_done(&b);
+}
+
 Test(server, request_ids_are_the_clients_if_sane)
 {
     struct answer a = ask(port, "GET /hello HTTP/1.1\r\n" H "X-Request-Id: abc-123_.:/+=@~\r\n\r\n");
