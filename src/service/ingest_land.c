@@ -83,19 +83,27 @@ static void take_fates(struct landing *l, const struct landing_part *p)
 
 /* Before anybody is answered. Whatever their fate: of what was there already nobody knows whether it came with an earlier attempt whose
  * commit was in doubt. */
-static void tell_memory(struct landing *l, const struct landing_part *p)
+static void tell_memory(struct landing *l, const struct landing_part *p, int64_t sent_ns)
 {
     const struct ingest_batch *b = &p->b;
-    for (size_t i = 0; i < b->n_events; i++) shelf_changed(l->svc, &b->events[i].customer_no, 1);
+    for (size_t i = 0; i < b->n_events; i++) {
+        const struct ingest_event *e = &b->events[i];
+        const struct event_row *r = e->row;
+        const struct shelf_event x = {r->customer_id, e->customer_no, e->product_no, r->type,
+                                      r->occurred_at == TIME_NONE ? b->now : r->occurred_at, decimal_double(r->value)};
+        if (e->fate == INGEST_FATE_LANDED && !b->named) shelf_add(l->svc, &x, 1, sent_ns);
+        else shelf_changed(l->svc, &e->customer_no, 1);
+    }
     if (b->named) catalog_mentioned(l->svc);
 }
 
 static enum meros_code land_plain(struct landing *l, struct landing_part *p, struct meros_err *err)
 {
+    const int64_t sent_ns = clock_mono_ns();
     enum meros_code rc = store_ingest_send(l->conn, &p->b, true, err);
     if (rc != MEROS_OK) return rc;
     rc = store_ingest_wait(l->conn, &p->b, err);
-    if (rc == MEROS_OK) tell_memory(l, p);
+    if (rc == MEROS_OK) tell_memory(l, p, sent_ns);
     else if (store_broken(l->conn)) shelf_doubt(l->svc);
     else store_rollback(l->conn);
     return rc;

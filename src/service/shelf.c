@@ -94,13 +94,7 @@ static size_t size_of(const struct shelf *s)
 
 /* --- numbers of changes */
 
-static void raise_to(_Atomic uint64_t *number, uint64_t to)
-{
-    uint64_t is = atomic_load(number);
-    while (is < to && !atomic_compare_exchange_weak(number, &is, to)) {}
-}
-
-static struct shelf_bucket *bucket_of(struct shelves *v, int64_t customer_no)
+struct shelf_bucket *shelf_bucket_of(struct shelves *v, int64_t customer_no)
 {
     const uint64_t h = (uint64_t)customer_no * UINT64_C(0x9E3779B97F4A7C15);
     return &v->numbers[h >> (64 - SHELF_BUCKET_BITS)];
@@ -109,34 +103,41 @@ static struct shelf_bucket *bucket_of(struct shelves *v, int64_t customer_no)
 /* The number of the customer's last change. */
 static uint64_t changed_of(struct shelves *v, int64_t customer_no)
 {
-    const uint64_t one = atomic_load(&bucket_of(v, customer_no)->changed), all = atomic_load(&v->all);
+    const uint64_t one = atomic_load(&shelf_bucket_of(v, customer_no)->changed), all = atomic_load(&v->all);
     return one > all ? one : all;
+}
+
+static void change(struct service *svc, const int64_t *customer_nos, size_t n, bool forget)
+{
+    struct shelves *v = svc->shelves;
+    if (v == NULL || n == 0) return;
+    pthread_mutex_lock(&v->numbering);
+    const uint64_t now = atomic_fetch_add(&v->last, 1) + 1;
+    for (size_t i = 0; i < n; i++) {
+        struct shelf_bucket *b = shelf_bucket_of(v, customer_nos[i]);
+        if (forget) atomic_store(&b->forgotten, now);
+        atomic_store(&b->changed, now);
+    }
+    pthread_mutex_unlock(&v->numbering);
 }
 
 void shelf_changed(struct service *svc, const int64_t *customer_nos, size_t n)
 {
-    struct shelves *v = svc->shelves;
-    if (v == NULL || n == 0) return;
-    const uint64_t now = atomic_fetch_add(&v->last, 1) + 1;
-    for (size_t i = 0; i < n; i++) raise_to(&bucket_of(v, customer_nos[i])->changed, now);
+    change(svc, customer_nos, n, false);
+}
+
+void shelf_forget(struct service *svc, const int64_t *customer_nos, size_t n)
+{
+    change(svc, customer_nos, n, true);
 }
 
 void shelf_changed_all(struct service *svc)
 {
     struct shelves *v = svc->shelves;
     if (v == NULL) return;
-    raise_to(&v->all, atomic_fetch_add(&v->last, 1) + 1);
-}
-
-void shelf_forget(struct service *svc, const int64_t *customer_nos, size_t n)
-{
-    struct shelves *v = svc->shelves;
-    if (v == NULL || n == 0) return;
-    const uint64_t now = atomic_fetch_add(&v->last, 1) + 1;
-    for (size_t i = 0; i < n; i++) {
-        raise_to(&bucket_of(v, customer_nos[i])->forgotten, now);
-        raise_to(&bucket_of(v, customer_nos[i])->changed, now);
-    }
+    pthread_mutex_lock(&v->numbering);
+    atomic_store(&v->all, atomic_fetch_add(&v->last, 1) + 1);
+    pthread_mutex_unlock(&v->numbering);
 }
 
 /* --- entries */
@@ -246,6 +247,7 @@ void shelf_entry_set(struct shelf_shard *d, struct shelf_entry *e, const struct 
     e->shelf = s;
     e->seq = seq;
     e->came_ns = came_ns;
+    e->beside = 0;
     e->bytes = sizeof *e + e->n + size_of(s);
     d->bytes += e->bytes;
 }
@@ -302,7 +304,7 @@ static const struct shelf *stale(struct shelves *v, struct str name)
     struct shelf_shard *d;
     const struct shelf *s = NULL;
     struct shelf_entry *e = shelf_entry_lock(v, name, &d);
-    if (e != NULL && e->seq >= atomic_load(&bucket_of(v, e->shelf->customer_no)->forgotten)) s = shelf_retain(e->shelf);
+    if (e != NULL && e->seq >= atomic_load(&shelf_bucket_of(v, e->shelf->customer_no)->forgotten)) s = shelf_retain(e->shelf);
     pthread_mutex_unlock(&d->lock);
     if (s != NULL) metric_add(metric(&looks, (const char *const[]){"stale"}), 1);
     return s;
@@ -589,6 +591,7 @@ static enum meros_code make(struct service *svc, struct meros_err *err)
     v->svc = svc;
     v->budget = svc->settings.recommend_memory_bytes / SHELF_SHARDS;
     crypto_random(&v->seed, sizeof v->seed);
+    pthread_mutex_init(&v->numbering, NULL);
     pthread_mutex_init(&v->warm_lock, NULL);
     pthread_cond_init(&v->warm_wake, NULL);
     for (int k = 0; k < SHELF_SHARDS; k++) {
@@ -649,6 +652,7 @@ void shelf_free(struct service *svc)
         pthread_mutex_destroy(&d->lock);
     }
     asker_free(v->asker);
+    pthread_mutex_destroy(&v->numbering);
     pthread_mutex_destroy(&v->warm_lock);
     pthread_cond_destroy(&v->warm_wake);
     free(v->numbers);

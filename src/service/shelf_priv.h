@@ -20,8 +20,9 @@ struct shelf_entry {
     uint64_t hash;
     const struct shelf *shelf;          /* one reference */
     uint64_t seq;                       /* the number of the last change when its load began */
-    int64_t came_ns;                    /* when the load came in: a batch sent later is not in it */
+    int64_t came_ns;                    /* when the load came in: what was sent later is not in it */
     size_t bytes;
+    uint32_t beside;                    /* events since then that are nothing of a shelf, of which `events` of the shelf does not know */
     uint32_t n;
     char name[];
 };
@@ -45,7 +46,8 @@ struct shelves {
     pthread_t warmer;
 
     struct shelf_shard shards[SHELF_SHARDS];
-    _Atomic uint64_t last; /* number of the last change of all */
+    pthread_mutex_t numbering; /* a number is given and put into its bucket under it, so that none comes in behind a later one. After a shard's lock */
+    _Atomic uint64_t last; /* number of the last change of all; written under numbering, as all of these */
     _Atomic uint64_t all;  /* of the last change of everybody */
     _Atomic int64_t doubt_until_ns;
 
@@ -59,6 +61,7 @@ struct shelves {
 /* A shelf with one reference and room for n rows; NULL: no memory. */
 struct shelf *shelf_new(struct str customer_id, size_t n, struct interaction_row **out_rows);
 const struct shelf *shelf_retain(const struct shelf *s);
+struct shelf_bucket *shelf_bucket_of(struct shelves *v, int64_t customer_no);
 /* The present weights; returns the number of the model that they are of, 0: the default ones. */
 int64_t shelf_weights(struct shelves *v, struct interaction_weights *out);
 

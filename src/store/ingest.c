@@ -375,6 +375,10 @@ enum meros_code store_ingest_wait(struct store_conn *c, struct ingest_batch *b, 
     }
     if (rc == MEROS_OK && b->sent->whole && b->hints != NULL) learn(b);
     b->named = b->sent->names_sent;
+    for (size_t i = 0; rc == MEROS_OK && !b->named && i < b->n_events; i++) {
+        struct ingest_event *e = &b->events[i];
+        e->product_no = str_present(e->row->product_id) ? ingest_product_of(b, e->row->product_id) : 0;
+    }
     end(b);
     return rc;
 }

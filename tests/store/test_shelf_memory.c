@@ -3,7 +3,10 @@
 #include "import_support.h"
 #include <pthread.h>
 #include <time.h>
+#include <math.h>
 #include "meros/base/clock.h"
+#include "meros/base/counters.h"
+#include "meros/model/snapshot.h"
 #include "meros/service/catalog.h"
 #include "meros/service/customers.h"
 #include "meros/service/ingest.h"
@@ -11,6 +14,7 @@
 #include "meros/service/serving.h"
 #include "meros/service/shelf.h"
 #include "meros/service/sweeper.h"
+#include "meros/store/interactions.h"
 
 enum { LIMIT_MS = 60000 };
 
@@ -292,6 +296,150 @@ Test(shelf_memory, with_the_database_away_what_was_read_once_is_given_unless_it_
     ask(&s, "c8", &a);
     await(&a);
     cr_assert_eq(a.rc, MEROS_UNAVAILABLE);
+    off(&s);
+}
+
+/* --- events put into shelves that are there */
+
+/* The weights of a model of its own, as training would publish them. */
+static void publish_weights(struct shop *s, double half_life_days)
+{
+    struct store_conn *c = pg_conn(s->db);
+    struct snapshot *models = NULL;
+    struct recommender *r = recommender_new(1);
+    cr_assert(r != NULL);
+    r->weights = interaction_weights_default;
+    r->weights.half_life_days = half_life_days;
+    r->weights.other = .75;
+    cr_assert_eq(serving_publish_begin(&s->svc, c, &models, &s->err), MEROS_OK, "%s", s->err.detail);
+    snapshot_add_recommender(models, &(struct snapshot_recommender){.recommender = r, .id = "mdl_x", .version = 1, .model_no = 7});
+    serving_publish_end(&s->svc, models, true);
+}
+
+static double misses(void)
+{
+    static struct metric_family looks = {.name = "meros_shelf_looks_total", .kind = METRIC_COUNTER, .labels = {"outcome"}};
+    return metric_value(metric(&looks, (const char *const[]){"miss"}));
+}
+
+static unsigned below(uint64_t *state, unsigned n)
+{
+    *state = *state * 6364136223846793005ull + 1442695040888963407ull;
+    return (unsigned)(*state >> 33) % n;
+}
+
+static void random_event(struct shop *s, uint64_t *state, int step)
+{
+    static const char *const types[] = {"product_viewed", "product_added", "product_removed", "review_submitted", "recommendation_shown", "wished_for", "page_viewed"};
+    char id[16], product[16], customer[16];
+    const char *type = types[below(state, 7)];
+    snprintf(id, sizeof id, "e%d", step);
+    snprintf(product, sizeof product, "p%u", 1 + below(state, 9));
+    snprintf(customer, sizeof customer, "c%u", 1 + below(state, 3));
+    struct ingest_item item = {.kind = INGEST_EVENT, .customer_id = str_of(customer),
+                               .event = {.type = str_of(type), .kind = event_kind_of(str_of(type)), .event_id = str_of(id), .occurred_at = TIME_NONE}};
+    if (below(state, 8) > 0) item.event.product_id = str_of(product);
+    if (below(state, 3) > 0) item.event.value = decimal_of(below(state, 7));
+    if (below(state, 2) == 0) item.event.occurred_at = clock_now() - (int64_t)below(state, 400) * TIME_DAY / 4; /* late, or of long ago */
+    if (below(state, 40) == 0) item.event.occurred_at = clock_now() + TIME_DAY / 2;
+    struct ingest_result result;
+    struct ingest_request r = {.source = INGEST_FROM_EVENTS, .items = &item, .results = &result, .n = 1};
+    cr_assert_eq(ingest_land(&s->svc, &r, &s->err), MEROS_OK, "%s", s->err.detail);
+}
+
+static void as_the_database_says(struct shop *s, const char *name, const struct shelf *have, const struct interaction_weights *w)
+{
+    struct customer_shelf is;
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    struct store_conn *c = NULL;
+    cr_assert_eq(store_acquire(s->db->pool, &c, &s->err), MEROS_OK);
+    cr_assert_eq(store_shelves(c, &(struct str){name, strlen(name)}, 1, w, have->at, &arena, &is, &s->err), MEROS_OK, "%s", s->err.detail);
+    store_release(s->db->pool, c);
+    cr_assert(is.n == have->n && is.customer_no == have->customer_no && is.profiling == have->profiling, "%zu rows, %zu in memory", is.n, have->n);
+    for (size_t k = 0; k < is.n; k++) {
+        const struct interaction_row *a = &is.rows[k], *b = &have->rows[k];
+        cr_assert(a->product_no == b->product_no && a->last_at == b->last_at && a->bought_at == b->bought_at && a->purchases == b->purchases &&
+                      a->customer_no == b->customer_no, "%s: row %zu", name, k);
+        cr_assert_leq(fabs(a->weight - b->weight), 1e-9 * fmax(1, fabs(a->weight)), "%s: %.17g is not %.17g", name, b->weight, a->weight);
+    }
+    arena_done(&arena);
+}
+
+static void events_make_what_a_reload_would(double half_life_days)
+{
+    struct shop s;
+    uint64_t state = 5;
+    int from_memory = 0;
+    on(&s, 64 << 20);
+    publish_weights(&s, half_life_days);
+    shop_orders(&s, "order_id,customer_id,ordered_at,product_id,quantity,amount\no1,c1,2026-01-01,p5,1,5\no2,c2,2026-01-02,p6,2,5\n");
+    struct interaction_weights w = interaction_weights_default;
+    w.half_life_days = half_life_days;
+    w.other = .75;
+    for (int step = 0; step < 500; step++) {
+        random_event(&s, &state, step);
+        for (int k = 1; k <= 3; k++) {
+            const char *const names[] = {"c1", "c2", "c3"}, *name = names[k - 1];
+            const double before = misses();
+            const struct shelf *have = shelf_peek(&s.svc, str_of(name));
+            from_memory += misses() == before;
+            if (have == NULL) {
+                struct answer a;
+                ask(&s, name, &a);
+                await(&a);
+                cr_assert_eq(a.rc, MEROS_OK);
+                have = a.s;
+            }
+            cr_assert_eq(have->model_no, 7);
+            as_the_database_says(&s, name, have, &w);
+            shelf_release(have);
+        }
+    }
+    cr_assert_gt(from_memory, 1000, "%d of 1500 from memory", from_memory);
+    off(&s);
+}
+
+Test(shelf_memory, events_put_into_shelves_make_what_a_reload_would, .timeout = 300)
+{
+    events_make_what_a_reload_would(0);
+}
+
+Test(shelf_memory, events_put_into_shelves_make_what_a_reload_would_with_decay, .timeout = 300)
+{
+    events_make_what_a_reload_would(20);
+}
+
+Test(shelf_memory, what_is_no_interaction_leaves_what_is_kept_beside_a_shelf, .timeout = 300)
+{
+    struct shop s;
+    on(&s, 64 << 20);
+    char id[24];
+    for (int k = 0; k < 40; k++) { /* each writer looks names up once; then both know them */
+        snprintf(id, sizeof id, "known%d", k);
+        event(&s, "c1", "product_viewed", k % 2 == 0 ? "p4" : "p5", id);
+        cr_assert_eq(rows_of(&s, "c1"), k == 0 ? 4 : 5);
+    }
+    int kept = 0, put = 0;
+    for (int k = 0; k < 40; k++) {
+        cr_assert_eq(rows_of(&s, "c1"), 5);
+        const struct shelf *before = shelf_peek(&s.svc, STR("c1"));
+        snprintf(id, sizeof id, "shown%d", k);
+        event(&s, "c1", "recommendation_shown", "p4", id);
+        const struct shelf *after = shelf_peek(&s.svc, STR("c1"));
+        kept += before != NULL && after == before;
+        shelf_release(after);
+        snprintf(id, sizeof id, "more%d", k);
+        event(&s, "c1", "product_viewed", "p5", id);
+        after = shelf_peek(&s.svc, STR("c1"));
+        put += before != NULL && after != NULL && after != before && after->n == 5;
+        shelf_release(after);
+        shelf_release(before);
+    }
+    cr_assert(kept > 20 && put > 20, "%d kept, %d put in", kept, put);
+    event(&s, "c1", "product_viewed", "p5", "more");
+    event(&s, "c1", "product_viewed", "p5", "more"); /* again: of that nobody knows when it came */
+    cr_assert(!in_memory(&s, "c1"));
     off(&s);
 }
 

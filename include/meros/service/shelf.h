@@ -8,6 +8,9 @@
  * Freshness is a number. A load has the number of the last change when it began; a change puts its own into the bucket of the
  * customer; a shelf counts while its load's number is no lower than its bucket's. So a change costs two atomic writes, whoever reads
  * meanwhile keeps nothing that is too old, and two customers who share a bucket read anew a little more often than they would have to.
+ * A plain event is put into the shelf of its customer rather than taking it out (shelf_add): the same sum as the database's, made of what
+ * the shelf says and the event, where no read can have seen it already.
+ *
  * What no longer counts stays at hand until it is replaced or memory is short: with the database away it is given all the same
  * (stale), unless it was forgotten (an erasure, a change of consent, or what another replica did). Names that nobody has are not kept.
  *
@@ -68,6 +71,17 @@ enum meros_code shelf_ask(struct service *svc, struct shelf_ask *ask, struct mer
 
 /* After a commit: these customers' shelves are no longer right. Any thread; harmless when never started. */
 void shelf_changed(struct service *svc, const int64_t *customer_nos, size_t n);
+/* After the commit of events that were not there before: as shelf_changed, but where the shelf in memory is known to be what the database
+ * had before that commit, a new one with the event in it takes its place, so that no database need be asked. sent_ns: when the
+ * transaction was sent, by clock_mono_ns. */
+struct shelf_event {
+    struct str customer_id; /* as the event named them */
+    int64_t customer_no, product_no; /* product_no 0: none */
+    struct str type;
+    int64_t occurred_at;
+    double value;           /* NaN: none */
+};
+void shelf_add(struct service *svc, const struct shelf_event *events, size_t n, int64_t sent_ns);
 void shelf_changed_all(struct service *svc); /* imports: whoever it may be */
 /* As shelf_changed, and what was read before is not given as a stale answer either: a change of consent. */
 void shelf_forget(struct service *svc, const int64_t *customer_nos, size_t n);

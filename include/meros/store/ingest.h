@@ -46,6 +46,7 @@ struct ingest_event {
     struct crypto_hash128 key; /* event_key() */
     int64_t customer_no; /* in, where the batch is resolved; else out */
     enum ingest_fate fate; /* out */
+    int64_t product_no; /* out, unless the batch is `named`; 0: none */
 };
 struct ingest_outcome {
     const struct outcome_row *row;
