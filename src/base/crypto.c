@@ -111,6 +111,9 @@ void base64_encode_standard(const void *p, size_t n, char *out)
 static bool decode(struct str s, void *out, size_t cap, size_t *out_n, int variant)
 {
     const char *end;
+    /* libsodium 1.0.18 compares characters as int where char is signed, and takes some bytes from 0x80 on for an 'A'. */
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80) return false;
     return sodium_base642bin(out, cap, s.p, s.n, NULL, out_n, &end, variant) == 0 && end == s.p + s.n;
 }
 

@@ -178,3 +178,15 @@ Test(crypto, a_digest_of_pieces_does_not_depend_on_their_borders)
     crypto_hasher_final(&h, other);
     cr_assert(memcmp(whole, other, sizeof whole) != 0, "another key gives another digest");
 }
+
+Test(crypto, base64_holds_no_byte_beyond_ascii)
+{
+    unsigned char out[8];
+    size_t n;
+    char text[] = "AAAA";
+    for (int c = 0x80; c < 0x100; c++) {
+        text[1] = (char)c;
+        cr_expect_not(base64_decode(str_of(text), out, sizeof out, &n), "%02x", c);
+        cr_expect_not(base64_decode_standard(str_of(text), out, sizeof out, &n), "%02x", c);
+    }
+}
