@@ -41,11 +41,11 @@ struct training_part reco_work(struct reco_training *t, enum reco_algorithm a, d
 
 /* --- one setting */
 
-/* By what share settings must be better to be taken for better: a quarter of the error that so many hits have. */
+/* By what share settings must be better than those tried before to be taken for better: half the error that so many hits have. */
 static double by_chance(const struct ranking_metrics *m)
 {
     const double hits = m->precision * (double)m->k * (double)m->users;
-    return hits > 0 ? 0.25 / sqrt(hits) : 0;
+    return hits > 0 ? 0.5 / sqrt(hits) : 0;
 }
 
 static enum meros_code attempt(struct search *s, const struct reco_settings *settings, bool *out_better, struct meros_err *err)
@@ -111,14 +111,14 @@ static enum meros_code climb(struct search *s, enum knob knob, double factor, st
     return rc;
 }
 
-/* Both kinds of weighting, each with some shrinkages. */
+/* Both kinds of weighting, each with some shrinkages; the defaults first, which others must beat. */
 static enum meros_code search_knn(struct search *s, unsigned given, struct meros_err *err)
 {
     static const double shrinks[] = {0, 20, 100};
     const struct reco_settings first = s->t->params.settings;
     enum meros_code rc = MEROS_OK;
     bool better;
-    for (int w = ITEM_KNN_PLAIN; w <= ITEM_KNN_BM25 && rc == MEROS_OK; w++)
+    for (int w = ITEM_KNN_BM25; w >= ITEM_KNN_PLAIN && rc == MEROS_OK; w--)
         for (size_t i = 0; i < (given & RECO_GIVEN_SHRINK ? 1 : sizeof shrinks / sizeof shrinks[0]) && rc == MEROS_OK; i++) {
             struct reco_settings next = first;
             next.knn.weighting = (enum item_knn_weighting)w;
