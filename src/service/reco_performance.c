@@ -104,11 +104,12 @@ static enum meros_code cell_of(struct counting *x, int strategy, int slot, int64
     return MEROS_OK;
 }
 
-static enum meros_code person_of(struct counting *x, int64_t customer_no, uint32_t *out, struct meros_err *err)
+/* Who takes part in an experiment with this; of what neither list brought there is nobody: it says nothing for one or the other. */
+static enum meros_code person_of(struct counting *x, int64_t customer_no, int arm, uint32_t *out, struct meros_err *err)
 {
     bool fresh;
     *out = NOBODY;
-    if (!(x->by & RECO_BY_EXPERIMENT) || x->parts.experiment == 0) return MEROS_OK;
+    if (!(x->by & RECO_BY_EXPERIMENT) || x->parts.experiment == 0 || arm == RECOMMENDATION_NO_ARM) return MEROS_OK;
     enum meros_code rc = pair_index_of(&x->people_index, x->parts.experiment, customer_no, out, &fresh, err);
     if (rc != MEROS_OK || !fresh) return rc;
     if (*out >= RECO_PERFORMANCE_PEOPLE_MAX) return too_much(err);
@@ -128,13 +129,13 @@ static int slot_of(const struct recommendation_parts *p, int64_t product_no)
 }
 
 struct pick {
-    int strategy, slot, arm; /* slot from 1; 0: not known */
+    int strategy, slot, arm; /* slot from 1; 0: not known; arm: RECOMMENDATION_NO_ARM: neither list of an interleaved answer */
 };
 
 static struct pick pick_at(const struct recommendation_parts *p, int i)
 {
     const bool told = i >= 0 && (size_t)i < p->n;
-    const int arm = p->arm <= 1 ? p->arm : told ? p->picks[i].arm : 0;
+    const int arm = p->arm <= 1 ? p->arm : told ? p->picks[i].arm : RECOMMENDATION_NO_ARM;
     return (struct pick){told ? p->picks[i].by : p->strategy, i + 1, arm};
 }
 
@@ -143,7 +144,7 @@ static enum meros_code count_impression(struct counting *x, const struct feedbac
     const struct pick k = pick_at(&x->parts, i);
     uint32_t cell, person;
     enum meros_code rc = cell_of(x, k.strategy, k.slot, x->parts.model_no, &cell, err);
-    if (rc == MEROS_OK) rc = person_of(x, e->customer_no, &person, err);
+    if (rc == MEROS_OK) rc = person_of(x, e->customer_no, k.arm, &person, err);
     if (rc != MEROS_OK) return rc;
     x->cells[cell].m.impressions++;
     if (person != NOBODY) x->people[person].impressions[k.arm]++;
@@ -188,7 +189,7 @@ static enum meros_code count_click(struct counting *x, const struct feedback_eve
     }
     const struct pick k = pick_at(p, slot);
     enum meros_code rc = cell_of(x, k.strategy, k.slot, p->model_no, &cell, err);
-    if (rc == MEROS_OK) rc = person_of(x, e->customer_no, &person, err);
+    if (rc == MEROS_OK) rc = person_of(x, e->customer_no, k.arm, &person, err);
     if (rc != MEROS_OK) return rc;
     if (x->n_clicks == RECO_PERFORMANCE_CLICKS_MAX) return too_much(err);
     void *clicks = room(x->clicks, sizeof *x->clicks, x->n_clicks, &x->cap_clicks);

@@ -10,7 +10,7 @@ enum { NOBODY = UINT32_MAX };
 struct reco_click {
     int64_t customer_no, product_no, at;
     uint32_t cell, person; /* person: NOBODY outside experiments */
-    uint8_t arm;           /* 0 or 1 */
+    uint8_t arm;           /* 0 or 1 where there is a person */
     bool converted;
     double revenue;
 };

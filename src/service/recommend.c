@@ -117,7 +117,8 @@ struct shelf_places { /* what the answer is filled into */
 
 static struct recommend_pick pick_of(const struct reco_work *w, const struct reco_candidate *c)
 {
-    struct recommend_pick p = {.slot = c->slot, .product_no = catalog_at(w->catalog, c->slot)->product_no, .score = c->score, .by = c->by};
+    struct recommend_pick p = {.slot = c->slot, .product_no = catalog_at(w->catalog, c->slot)->product_no, .score = c->score, .by = c->by,
+                               .arm = RECOMMENDATION_NO_ARM};
     struct reco_candidate why = *c; /* what is due is so whoever brought it */
     for (size_t i = 0; i < w->n_due; i++) why.due |= w->due[i].slot == c->slot;
     reco_reason(w, &why, &p);
@@ -154,7 +155,7 @@ static void put_pins(struct reco_work *w, struct shelf_places *s)
         if (slot == CATALOG_NONE || !reco_allowed(w, slot, NULL)) continue;
         put(w, s, (size_t)rule->place - 1,
             &(struct recommend_pick){.slot = slot, .product_no = catalog_at(w->catalog, slot)->product_no, .score = NAN,
-                                     .by = RECOMMEND_POPULAR, .reason = REASON_PINNED});
+                                     .by = RECOMMEND_POPULAR, .arm = RECOMMENDATION_NO_ARM, .reason = REASON_PINNED});
     }
 }
 

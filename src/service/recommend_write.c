@@ -17,7 +17,7 @@ static void parts_of(const struct recommend_query *q, const struct recommend_ans
     for (size_t i = 0; i < out->n; i++) {
         out->picks[i].product_no = a->picks[i].product_no;
         out->picks[i].by = (uint8_t)a->picks[i].by;
-        out->picks[i].arm = a->picks[i].arm;
+        out->picks[i].arm = out->arm == 2 ? a->picks[i].arm : 0;
     }
 }
 

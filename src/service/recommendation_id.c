@@ -6,7 +6,7 @@
 #include "meros/base/crypto.h"
 
 #define PREFIX "rec_"
-enum { FORMAT = 1, PREFIX_BYTES = sizeof PREFIX - 1, HASH_BYTES = 6, VARINT_MAX = 10, ARM_BIT = 0x80 };
+enum { FORMAT = 1, PREFIX_BYTES = sizeof PREFIX - 1, HASH_BYTES = 6, VARINT_MAX = 10, ARM_SHIFT = 6, BY_BITS = 0x3f };
 enum { BYTES_MAX = (RECOMMENDATION_ID_MAX - PREFIX_BYTES) / 4 * 3 }; /* what base64 makes of them fits */
 enum { FIXED_BYTES = 1 + 4 + 4 + 1 + 4 + 1 };                        /* format, when, nonce, strategy, experiment, arm */
 
@@ -64,7 +64,7 @@ void recommendation_id_make(struct service *svc, const struct recommendation_par
     at = put_varint(at, (uint64_t)p->model_no);
     *at++ = (unsigned char)total;
     for (size_t i = 0; i < total; i++) {
-        pick[0] = (unsigned char)((p->picks[i].by & ~ARM_BIT) | (p->picks[i].arm != 0 ? ARM_BIT : 0));
+        pick[0] = (unsigned char)((p->picks[i].by & BY_BITS) | p->picks[i].arm << ARM_SHIFT);
         const size_t n = (size_t)(put_varint(pick + 1, (uint64_t)p->picks[i].product_no) - pick);
         if ((size_t)(at - bytes) + n + HASH_BYTES > BYTES_MAX) break;
         memcpy(at, pick, n);
@@ -101,8 +101,8 @@ static bool get_picks(const unsigned char *at, const unsigned char *end, struct 
 {
     for (out->n = 0; at < end; out->n++) {
         if (out->n >= out->total || out->n >= RECOMMENDATION_PICKS_MAX) return false;
-        out->picks[out->n].by = (uint8_t)(*at & ~ARM_BIT);
-        out->picks[out->n].arm = (*at++ & ARM_BIT) != 0;
+        out->picks[out->n].by = *at & BY_BITS;
+        out->picks[out->n].arm = *at++ >> ARM_SHIFT;
         if (!get_varint(&at, end, &out->picks[out->n].product_no)) return false;
     }
     return true;

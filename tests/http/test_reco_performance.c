@@ -367,6 +367,8 @@ Test(reco_performance, of_an_experiment_counts_customers_and_tests_the_differenc
     for (int i = 0; i < 9; i++) /* eight prefer the second, one the first, one saw only */
         send_one("recommendation_clicked", text("y%d", i), answer_of(int_at(x, "/number"), 2, 1), i < 8 ? 1 : 0, t);
     send_one("recommendation_shown", "y9", answer_of(int_at(x, "/number"), 2, 1), 0, t);
+    /* A pin is of neither list: who clicks it prefers none. */
+    for (int i = 0; i < 10; i++) send_one("recommendation_clicked", text("z%d", i), answer_of(int_at(x, "/number"), 2, RECOMMENDATION_NO_ARM), 1, t);
     r = get(text(PERFORMANCE "?from=%s&to=%s&by=experiment", when(START), when(START + TIME_DAY)));
     expect(r, 200);
     cr_assert_eq(count_at(r, "/experiments"), 2);

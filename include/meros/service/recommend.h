@@ -55,7 +55,7 @@ struct recommend_pick {
     int64_t product_no;
     double score;         /* by the step that brought it; NaN: pinned */
     enum recommend_strategy by; /* the step of the chain that brought it */
-    uint8_t arm;          /* of an interleaved experiment: 0 or 1; else 0 */
+    uint8_t arm;          /* of an interleaved answer: whose list it is of, 0 or 1, or RECOMMENDATION_NO_ARM; else without meaning */
     enum recommend_reason reason;
     int64_t because_no;   /* product_no of the reason; 0: none */
 };

@@ -326,6 +326,42 @@ Test(recommend, an_interleaved_answer_has_as_many_of_either_list)
     end();
 }
 
+Test(recommend, what_a_rule_puts_into_an_interleaved_answer_is_of_neither_list)
+{
+    begin();
+    make_model(1);
+    struct meros_err err = MEROS_ERR_INIT;
+    static const struct str pinned[] = {{"p499", 4}}, some[] = {{"p20", 3}, {"p21", 3}, {"p22", 3}};
+    available[499] = true;
+    deleted[499] = false;
+    const struct catalog_row row = row_of(499);
+    cr_assert_eq(catalog_take(&svc, &row, 1, &err), MEROS_OK);
+    const struct reco_rule rules[] = {
+        {.kind = RECO_PIN, .name = STR("c"), .product_ids = pinned, .n_products = 1, .category = STR_NONE, .attribute = STR_NONE, .value = STR_NONE, .place = 1, .within = STR_NONE, .starts_at = TIME_NONE, .ends_at = TIME_NONE},
+        {.kind = RECO_PROMOTE, .name = STR("e"), .product_ids = some, .n_products = 3, .category = STR_NONE, .attribute = STR_NONE, .value = STR_NONE, .share = .2, .within = STR_NONE, .starts_at = TIME_NONE, .ends_at = TIME_NONE},
+    };
+    const struct reco_experiment_info x = {.experiment_no = 5, .name = STR("two"), .arms = {RECOMMEND_SIMILAR, RECOMMEND_TRENDING}, .interleave = true};
+    cr_assert_eq(reco_rules_set(&svc, rules, 2, &x, &err), MEROS_OK);
+    size_t by_rules = 0;
+    for (int i = 0; i < SHELVES; i++) {
+        struct recommend_query q = recommend_query_default();
+        struct recommend_answer a;
+        struct arena arena;
+        q.now = now;
+        if (shelves[i]->n < 10) continue;
+        arena_init(&arena, 64 << 20);
+        cr_assert_eq(recommend(&svc, &q, shelves[i]->customer_id, shelves[i], NULL, 0, &arena, &a, &err), MEROS_OK);
+        for (size_t k = 0; k < a.n; k++) {
+            const bool by_rule = a.picks[k].reason == REASON_PINNED || a.picks[k].reason == REASON_PROMOTED;
+            cr_assert_eq(a.picks[k].arm == RECOMMENDATION_NO_ARM, by_rule, "place %zu", k);
+            by_rules += by_rule;
+        }
+        arena_done(&arena);
+    }
+    cr_assert_gt(by_rules, 0);
+    end();
+}
+
 Test(recommend, promoted_products_are_spread_and_pinned_ones_are_at_their_place)
 {
     begin();

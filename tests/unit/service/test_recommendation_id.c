@@ -19,7 +19,7 @@ static struct recommendation_parts parts(size_t n, int64_t first_no)
     for (size_t i = 0; i < n; i++) {
         p.picks[i].product_no = first_no + (int64_t)i;
         p.picks[i].by = (uint8_t)(i % 10);
-        p.picks[i].arm = (uint8_t)(i % 2);
+        p.picks[i].arm = (uint8_t)(i % 3);
     }
     return p;
 }
