@@ -45,6 +45,7 @@ static enum meros_code decode_attribute(const struct json *v, struct reco_rule *
     json_obj_begin(&o, v, "/attribute", err);
     out->attribute = json_obj_str(&o, "name", JSON_REQUIRED, RECO_RULE_TEXT_MAX);
     out->value = json_obj_str(&o, "value", JSON_REQUIRED, RECO_RULE_TEXT_MAX);
+    if (str_present(out->attribute) && out->attribute.n == 0) json_obj_fault(&o, "name", "must not be empty");
     return json_obj_end(&o);
 }
 

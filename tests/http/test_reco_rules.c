@@ -54,6 +54,7 @@ Test(reco_rules, are_refused_with_pointers_when_asked_for_wrongly)
         {"{\"kind\":\"block\",\"category\":\"x\",\"place\":1}", "/place"},
         {"{\"kind\":\"block\",\"category\":\"x\",\"within\":\"y\"}", "/within"},
         {"{\"kind\":\"block\",\"attribute\":{\"name\":\"brand\"}}", "/attribute/value"},
+        {"{\"kind\":\"block\",\"attribute\":{\"name\":\"\",\"value\":\"x\"}}", "/attribute/name"},
         {"{\"kind\":\"block\",\"attribute\":{\"name\":\"brand\",\"value\":3}}", "/attribute/value"},
         {"{\"kind\":\"block\",\"attribute\":{\"name\":\"brand\",\"value\":\"x\",\"op\":\"=\"}}", "/attribute/op"},
         {"{\"kind\":\"promote\",\"category\":\"x\"}", "/share"},
