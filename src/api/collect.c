@@ -225,11 +225,12 @@ static enum meros_code cut(struct str body, struct str *events, struct str *want
     return str_present(*wanted) ? MEROS_OK : err_field(err, "/recommend", "is required");
 }
 
-/* Whose shelf, where nobody is named: theirs whom the last event is about. */
+/* Whose shelf, where nobody is named: theirs whom the last event is about, recent products or not, so that who refused profiling is asked
+ * of in every case. */
 static enum meros_code whose(struct collecting *x, struct meros_err *err)
 {
     struct str id = x->customer_id;
-    if (!str_present(id) && x->n_recent == 0 && x->posting.n > 0) id = x->posting.items[x->posting.n - 1].customer_id;
+    if (!str_present(id) && x->posting.n > 0) id = x->posting.items[x->posting.n - 1].customer_id;
     if (!str_present(id)) return MEROS_OK;
     const char *copy = arena_strndup(http_arena(x->posting.req), id.p, id.n);
     if (copy == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "There is no memory for the request.");

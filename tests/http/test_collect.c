@@ -50,6 +50,16 @@ Test(collect, what_was_done_a_moment_ago_is_in_the_very_answer)
     cr_expect_eq(count_at(again, "/recommendations/items"), 1);
 }
 
+Test(collect, who_refused_profiling_gets_popular_products_whatever_was_looked_at)
+{
+    products();
+    expect(put("/v1/customers/co-carl/consent", "{\"profiling\":false}"), 200);
+    struct reply *r = collect(viewed("co-carl", 1, 1), "{\"recent\":[{\"product_id\":\"co-2\"}],\"limit\":2}");
+    expect(r, 200);
+    cr_expect_str_eq(text_at(r, "/recommendations/customer_id"), "co-carl");
+    cr_expect_str_eq(text_at(r, "/recommendations/reason_not_personalised"), "consent");
+}
+
 Test(collect, wrong_events_keep_nothing_from_coming)
 {
     products();
