@@ -93,12 +93,19 @@ void on_completed(void *cls, struct MHD_Connection *mhd, void **req_cls, enum MH
     conn_phase_set(c, CONN_IDLE);
     pthread_mutex_lock(&r->lock);
     r->gone = true;
+    enum meros_code (*make)(struct http_request *, void *, struct meros_err *) = r->make_reply;
+    r->make_reply = NULL;
     bool streamed = r->stream != NULL;
     struct MHD_Response *unsent = r->response;
     r->response = NULL;
     pthread_cond_broadcast(&r->changed);
     pthread_mutex_unlock(&r->lock);
     if (unsent != NULL) MHD_destroy_response(unsent);
+    if (make != NULL) { /* the client went before it could be answered; what the answer would tell of is to be noted all the same */
+        struct meros_err err;
+        err_begin(&err);
+        (void)make(r, r->make_reply_arg, &err);
+    }
     /* Without an answer of ours: libmicrohttpd's own refusal of the headers, or the client went away. */
     account(r, r->phase == REQ_SENT ? r->reply.status : why == MHD_REQUEST_TERMINATED_COMPLETED_OK ? 400 : 499, streamed);
     request_retire(r, c);

@@ -335,12 +335,18 @@ void http_complete(struct http_request *req, enum meros_code rc, const struct me
 void http_complete_by(struct http_request *req, enum meros_code (*reply)(struct http_request *req, void *arg, struct meros_err *err), void *arg)
 {
     pthread_mutex_lock(&req->lock);
-    req->make_reply = reply;
+    const bool gone = req->gone;
+    req->make_reply = gone ? NULL : reply;
     req->make_reply_arg = arg;
     req->answered = true;
-    struct MHD_Connection *resume = req->suspended && !req->gone ? req->mhd : NULL;
+    struct MHD_Connection *resume = req->suspended && !gone ? req->mhd : NULL;
     req->suspended = false;
     pthread_mutex_unlock(&req->lock);
+    if (gone) {
+        struct meros_err err;
+        err_begin(&err);
+        (void)reply(req, arg, &err);
+    }
     /* First, so that the HTTP thread is the last to let go of it and its memory stays there: suspended, it cannot go yet. */
     request_release(req);
     if (resume != NULL) MHD_resume_connection(resume);

@@ -174,7 +174,7 @@ void http_defer(struct http_request *req);
 /* rc and err as a handler would return them; err may be NULL when rc is OK. */
 void http_complete(struct http_request *req, enum meros_code rc, const struct meros_err *err);
 /* The same for whoever completes many: on the HTTP thread of its connection `reply` makes the answer, as a handler would;
- * it must not block, and is not called if the client is gone by then. */
+ * it must not block, and is called once, also if the client is gone by then (nobody hears it; headers are none then). */
 void http_complete_by(struct http_request *req, enum meros_code (*reply)(struct http_request *req, void *arg, struct meros_err *err), void *arg);
 
 /* --- answering bit by bit (server-sent events, exports): replies 200 with a body that ends at http_stream_end() */

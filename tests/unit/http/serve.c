@@ -152,8 +152,11 @@ static enum meros_code later(struct http_request *req, struct meros_err *err)
     return MEROS_OK;
 }
 
+_Atomic int serve_late_begun, serve_late_replies;
+
 static enum meros_code late_reply(struct http_request *req, void *arg, struct meros_err *err)
 {
+    serve_late_replies++;
     if (arg == NULL) return err_set(err, MEROS_CONFLICT, "too late");
     http_reply_static(req, 200, "text/plain", str_of(arg));
     return MEROS_OK;
@@ -163,6 +166,7 @@ static void *complete_by_soon(void *arg)
 {
     static char text[] = "late by";
     struct http_request *req = arg;
+    if (str_present(http_header(req, "Linger"))) usleep(100000);
     http_complete_by(req, late_reply, str_present(http_header(req, "Fail")) ? NULL : text);
     return NULL;
 }
@@ -171,6 +175,7 @@ static enum meros_code later_by(struct http_request *req, struct meros_err *err)
 {
     pthread_t t;
     http_defer(req);
+    serve_late_begun++;
     if (pthread_create(&t, NULL, complete_by_soon, req) != 0) return err_set(err, MEROS_UNAVAILABLE, "no thread");
     pthread_detach(t);
     return MEROS_OK;

@@ -17,6 +17,7 @@ extern struct http_request *serve_kept[512];
 /* GET /gate holds its worker until the gate is open. Both are counted: who came in, who is through. */
 extern _Atomic bool serve_gate_open;
 extern _Atomic int serve_entered, serve_left;
+extern _Atomic int serve_late_begun, serve_late_replies; /* GET /later-by: handlers begun, answers made */
 extern _Atomic int serve_uploads; /* handlers of POST /upload that have begun */
 
 /* How long a test waits for what must happen. The machine may be busy or stolen: nothing here measures how quick the

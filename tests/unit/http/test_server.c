@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "meros/base/counters.h"
 
@@ -79,6 +80,19 @@ Test(server, deferred_requests_are_completed_by_what_makes_their_answer_on_the_h
     cr_expect_eq(b.status, 409);
     answer_done(&a);
     answer_done(&b);
+}
+
+Test(server, what_makes_a_deferred_answer_is_called_also_when_the_client_has_gone)
+{
+    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    for (int i = 1; i <= 10; i++) {
+        int fd = dial(port);
+        send_text(fd, "GET /later-by HTTP/1.1\r\n" H "Linger: 1\r\n\r\n");
+        wait_for(&serve_late_begun, i);
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+        close(fd);
+    }
+    wait_for(&serve_late_replies, 10);
 }
 
 Test(server, request_ids_are_the_clients_if_sane)
