@@ -76,7 +76,9 @@ Test(reco_rules, are_refused_with_pointers_when_asked_for_wrongly)
 
 Test(reco_rules, an_experiment_goes_on_unchanged_and_is_another_once_anything_is_changed)
 {
-    delete_(EXPERIMENT);
+    struct instance s; /* of its own: while there is an experiment, "auto" answers otherwise */
+    instance_start(&s, NULL);
+    client_use(&s);
     expect(get(EXPERIMENT), 404);
     expect(delete_(EXPERIMENT), 404);
     struct reply *first = put(EXPERIMENT, "{\"name\":\"rr spring\",\"arms\":[\"popular\",\"trending\"]}");
@@ -95,6 +97,8 @@ Test(reco_rules, an_experiment_goes_on_unchanged_and_is_another_once_anything_is
     cr_assert_eq(int_at(seen, "/number"), int_at(other, "/number"));
     expect(delete_(EXPERIMENT), 204);
     expect(get(EXPERIMENT), 404);
+    client_use(NULL);
+    instance_done(&s);
 }
 
 Test(reco_rules, an_experiment_that_makes_no_sense_is_refused)
