@@ -34,7 +34,7 @@ static enum meros_code answer(struct http_request *req, const struct recommend_q
     jsonw_kcstr(w, "recommendation_id", id);
     jsonw_ktime(w, "evaluated_at", q->now);
     jsonw_kcstr(w, "strategy", recommend_strategy_words[a->strategy]);
-    jsonw_kstr(w, "model", str_of(a->model_id));
+    recommend_write_model(w, a->model_id, a->model_version, a->algorithm);
     jsonw_kint(w, "customers", a->members);
     jsonw_kint(w, "sampled", a->asked);
     jsonw_kint(w, "personal", a->personal);

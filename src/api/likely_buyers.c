@@ -2,7 +2,7 @@
 #include "meros/service/likely_buyers.h"
 
 #include <stdio.h>
-#include "api_priv.h"
+#include "recommend_priv.h"
 #include "meros/base/clock.h"
 
 static const char *const strategies[] = {"auto", "similar", "sequence", "content", "als", "ease", "blend", NULL};
@@ -28,7 +28,7 @@ static void write(struct jsonw *w, struct str product_id, const struct likely_bu
     jsonw_begin_object(w);
     jsonw_kstr(w, "product_id", product_id);
     jsonw_kcstr(w, "strategy", recommend_strategy_words[b->strategy]);
-    jsonw_kcstr(w, "model", b->model_id);
+    recommend_write_model(w, b->model_id, b->model_version, b->algorithm);
     jsonw_kbool(w, "known_to_model", b->known);
     jsonw_kint(w, "considered", (int64_t)b->considered);
     jsonw_key(w, "data");

@@ -141,7 +141,11 @@ static enum meros_code prepare(struct grouping *g, struct arena *arena, struct m
     if (automatic && w.model != NULL) g->algorithm = w.model->algorithm;
     if (automatic && w.model == NULL) g->algorithm = RECO_POPULAR;
     g->out->model_no = g->model_no;
-    if (w.active != NULL && (g->out->model_id = arena_strdup(arena, w.active->id)) == NULL) rc = no_memory(err);
+    if (w.active != NULL) {
+        g->out->model_version = w.active->version;
+        g->out->algorithm = reco_algorithm_words[w.model->algorithm];
+        if ((g->out->model_id = arena_strdup(arena, w.active->id)) == NULL) rc = no_memory(err);
+    }
     if (w.model != NULL && !automatic && !recommender_has(w.model, g->algorithm))
         rc = err_set(err, MEROS_UNPROCESSABLE, "The active model has no component for the strategy %s.", recommend_strategy_words[g->q->strategy]);
     reco_work_end(&w);

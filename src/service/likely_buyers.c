@@ -208,6 +208,8 @@ enum meros_code likely_buyers(struct service *svc, struct str product_id, enum r
     }
     x.model = models->recommender->recommender;
     out->model_id = arena_strdup(arena, models->recommender->id);
+    out->model_version = models->recommender->version;
+    out->algorithm = reco_algorithm_words[x.model->algorithm];
     x.item = recommender_item(x.model, x.product_no);
     out->known = x.item != RECO_NO_ITEM;
     x.scratch = ml_alloc(x.model->items + 1, sizeof *x.scratch);

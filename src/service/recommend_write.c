@@ -87,17 +87,17 @@ static void write_fallback(struct jsonw *w, const struct recommend_answer *a)
     jsonw_end_array(w);
 }
 
-static void write_model(struct jsonw *w, const struct recommend_answer *a)
+void recommend_write_model(struct jsonw *w, const char *id, int version, const char *algorithm)
 {
-    if (a->model_no == 0) {
+    if (id == NULL) {
         jsonw_knull(w, "model");
         return;
     }
     jsonw_key(w, "model");
     jsonw_begin_object(w);
-    jsonw_kcstr(w, "id", a->model_id);
-    jsonw_kint(w, "version", a->model_version);
-    jsonw_kcstr(w, "algorithm", a->algorithm);
+    jsonw_kcstr(w, "id", id);
+    jsonw_kint(w, "version", version);
+    jsonw_kcstr(w, "algorithm", algorithm);
     jsonw_end_object(w);
 }
 
@@ -127,7 +127,7 @@ static void write_tail(struct buf *out, struct service *svc, struct str customer
     write_fallback(&w, a);
     write_items(&w, svc, a, NULL);
     write_experiment(&w, a);
-    write_model(&w, a);
+    recommend_write_model(&w, a->model_no != 0 ? a->model_id : NULL, a->model_version, a->algorithm);
     jsonw_end_object(&w);
 }
 
@@ -152,7 +152,7 @@ void recommend_products_write(struct service *svc, const struct recommend_query 
     jsonw_kcstr(&w, "strategy", recommend_strategy_words[a->strategy]);
     write_fallback(&w, a);
     write_items(&w, svc, a, pairs);
-    write_model(&w, a);
+    recommend_write_model(&w, a->model_no != 0 ? a->model_id : NULL, a->model_version, a->algorithm);
     jsonw_end_object(&w);
 }
 
@@ -175,7 +175,7 @@ void recommend_rank_write(struct str customer_id, const struct recommend_answer 
         jsonw_end_object(&w);
     }
     jsonw_end_array(&w);
-    write_model(&w, a);
+    recommend_write_model(&w, a->model_no != 0 ? a->model_id : NULL, a->model_version, a->algorithm);
     jsonw_end_object(&w);
 }
 

@@ -18,7 +18,7 @@ static void read_it(struct service *svc, struct str id)
     struct recommendation_parts p;
     if (!recommendation_id_read(svc, id, &p)) return;
     check(p.n <= p.total && p.n <= RECOMMENDATION_PICKS_MAX);
-    for (size_t i = 0; i < p.n; i++) check(p.picks[i].arm <= 1 && p.picks[i].by < ARM_BIT);
+    for (size_t i = 0; i < p.n; i++) check(p.picks[i].arm >> (8 - ARM_SHIFT) == 0 && p.picks[i].by <= BY_BITS);
     /* made again it says the same, as far as numbers are such that we make */
     char again[RECOMMENDATION_ID_MAX + 1];
     struct recommendation_parts q;

@@ -32,7 +32,8 @@ struct group_answer { /* all in the arena */
     int64_t asked;    /* of them, how many were looked at */
     int64_t personal; /* of these, how many said something */
     int64_t refused;  /* profiling */
-    const char *model_id; /* NULL: no model is active */
+    const char *model_id, *algorithm; /* NULL: no model is active */
+    int model_version;
     int64_t model_no;
     struct group_item *items;
     size_t n;

@@ -24,7 +24,8 @@ struct likely_buyer {
 };
 struct likely_buyers { /* all in the arena */
     enum recommend_strategy strategy;
-    const char *model_id;
+    const char *model_id, *algorithm;
+    int model_version;
     bool known;                /* the model knows the product: somebody had to do with it when it was trained */
     size_t considered;         /* customers who were scored */
     struct likely_buyer *data; /* best first */

@@ -20,6 +20,7 @@
 #include "meros/base/buf.h"
 #include "meros/base/err.h"
 #include "meros/base/str.h"
+#include "meros/codec/json.h"
 #include "meros/service/recommend_words.h"
 #include "meros/service/service.h"
 
@@ -89,6 +90,8 @@ void recommending_free(struct service *svc);
 enum meros_code recommend(struct service *svc, const struct recommend_query *q, struct str customer_id, const struct shelf *shelf,
                           const struct recommend_recent *recent, size_t n_recent, struct arena *arena,
                           struct recommend_answer *out, struct meros_err *err) MEROS_MUSTCHECK;
+/* "model": what answered; id NULL: no model is active. */
+void recommend_write_model(struct jsonw *w, const char *id, int version, const char *algorithm);
 /* The JSON object of the answer, recommendation_id included (service/recommendation_id.h). */
 void recommend_write(struct service *svc, const struct recommend_query *q, struct str customer_id, const struct recommend_answer *a,
                      struct buf *out);
