@@ -26,12 +26,28 @@ static size_t rows(const struct tiles *t, size_t i)
     return i + 1 < t->count ? t->tile : t->n - i * t->tile;
 }
 
-/* Part p of a triangle's tiles, row by row: (0,0) (1,0) (1,1) (2,0) … */
-static void triangle(size_t p, size_t *i, size_t *j)
+/* Tiles side by side are multiplied in one call, so that what stands to their left is packed once for all of them. */
+enum { ABREAST = 4 };
+
+static size_t groups(size_t tiles)
 {
-    *i = 0;
-    while (p > *i) p -= ++*i;
-    *j = p;
+    return (tiles + ABREAST - 1) / ABREAST;
+}
+
+/* Part p of a triangle of tiles, row by row: of row i its diagonal tile (*count 0) and then the groups of those before it, of which
+ * *j is the first. */
+static void triangle(size_t p, size_t *i, size_t *j, size_t *count)
+{
+    for (*i = 0; p > groups(*i); ++*i) p -= 1 + groups(*i);
+    *j = p == 0 ? *i : (p - 1) * ABREAST;
+    *count = p == 0 ? 0 : *i - *j < ABREAST ? *i - *j : ABREAST;
+}
+
+static size_t triangle_parts(size_t rows)
+{
+    size_t parts = 0;
+    for (size_t i = 0; i < rows; i++) parts += 1 + groups(i);
+    return parts;
 }
 
 /* --- L L' = A --- */
@@ -55,14 +71,14 @@ static void factor_rest(void *arg, size_t part, int worker)
     (void)worker;
     struct tiles *t = arg;
     const size_t k = t->k;
-    size_t i, j;
-    triangle(part, &i, &j);
+    size_t i, j, count;
+    triangle(part, &i, &j, &count);
     i += k + 1;
     j += k + 1;
-    if (i == j)
+    if (count == 0)
         ml_syrk_f32(false, rows(t, i), rows(t, k), -1, at(t, i, k), t->n, at(t, i, i), t->n);
     else
-        ml_gemm_f32(false, true, rows(t, i), rows(t, j), rows(t, k), -1, at(t, i, k), t->n, at(t, j, k), t->n, 1,
+        ml_gemm_f32(false, true, rows(t, i), count * t->tile, rows(t, k), -1, at(t, i, k), t->n, at(t, j, k), t->n, 1,
                     at(t, i, j), t->n);
     if (part == 0) factor_diagonal(t, k + 1);
 }
@@ -81,8 +97,8 @@ static void invert_rest(void *arg, size_t part, int worker) /* (m, j) += (m, k) 
 {
     (void)worker;
     const struct tiles *t = arg;
-    const size_t k = t->k, m = k + 1 + part / k, j = part % k;
-    ml_gemm_f32(false, false, rows(t, m), rows(t, j), rows(t, k), 1, at(t, m, k), t->n, at(t, k, j), t->n, 1, at(t, m, j),
+    const size_t k = t->k, m = k + 1 + part / groups(k), j = part % groups(k) * ABREAST, count = k - j < ABREAST ? k - j : ABREAST;
+    ml_gemm_f32(false, false, rows(t, m), count * t->tile, rows(t, k), 1, at(t, m, k), t->n, at(t, k, j), t->n, 1, at(t, m, j),
                 t->n);
 }
 
@@ -107,13 +123,13 @@ static void product_rest(void *arg, size_t part, int worker) /* (m, j) += (k, m)
 {
     (void)worker;
     const struct tiles *t = arg;
-    size_t m, j;
-    triangle(part, &m, &j);
-    if (m == j && m + 1 == t->k) ml_lauum_f32(at(t, m, m), rows(t, m), t->n); /* as late as can be: beside other work */
-    if (m == j)
+    size_t m, j, count;
+    triangle(part, &m, &j, &count);
+    if (count == 0 && m + 1 == t->k) ml_lauum_f32(at(t, m, m), rows(t, m), t->n); /* as late as can be: beside other work */
+    if (count == 0)
         ml_syrk_f32(true, rows(t, m), rows(t, t->k), 1, at(t, t->k, m), t->n, at(t, m, m), t->n);
     else
-        ml_gemm_f32(true, false, rows(t, m), rows(t, j), rows(t, t->k), 1, at(t, t->k, m), t->n, at(t, t->k, j), t->n, 1,
+        ml_gemm_f32(true, false, rows(t, m), count * t->tile, rows(t, t->k), 1, at(t, t->k, m), t->n, at(t, t->k, j), t->n, 1,
                     at(t, m, j), t->n);
 }
 
@@ -142,20 +158,20 @@ enum meros_code spd_invert(float *a, size_t n, size_t tile, const struct ml_run 
         const size_t below = t.count - t.k - 1;
         if (t.bad) return err_set(err, MEROS_UNPROCESSABLE, "the matrix is not positive definite: its numbers are too far apart");
         parallel_for(pool, below, factor_column, &t);
-        parallel_for(pool, below * (below + 1) / 2, factor_rest, &t);
+        parallel_for(pool, triangle_parts(below), factor_rest, &t);
         code = go_on(run, &t, 0, done, err);
     }
     for (t.k = 0; t.k < t.count && code == MEROS_OK; t.k++) {
         const size_t below = t.count - t.k - 1;
         parallel_for(pool, below, invert_below, &t);
-        parallel_for(pool, below * t.k, invert_rest, &t);
+        parallel_for(pool, below * groups(t.k), invert_rest, &t);
         parallel_for(pool, t.k, invert_left, &t);
         code = go_on(run, &t, 1, done, err);
     }
     if (code != MEROS_OK) return code;
     parallel_for(pool, t.count, invert_diagonal, &t);
     for (t.k = 0; t.k < t.count && code == MEROS_OK; t.k++) {
-        parallel_for(pool, t.k * (t.k + 1) / 2, product_rest, &t);
+        parallel_for(pool, triangle_parts(t.k), product_rest, &t);
         parallel_for(pool, t.k, product_row, &t);
         code = go_on(run, &t, 2, done, err);
     }

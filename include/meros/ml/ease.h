@@ -24,7 +24,7 @@
 #include "meros/ml/parallel.h"
 #include "meros/ml/ranking_metrics.h"
 
-enum { EASE_TILE = 256, EASE_ITEMS_MAX = 100000 };
+enum { EASE_TILE = 384, EASE_ITEMS_MAX = 100000 };
 
 struct ease_model {
     size_t items;
