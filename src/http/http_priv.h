@@ -356,7 +356,7 @@ struct tls_files {
 enum meros_code tls_load(const char *cert_path, const char *key_path, struct tls_files *out, struct meros_err *err);
 void tls_done(struct tls_files *t);
 
-/* guard.c: keeps libmicrohttpd from stalling at 128 events and from spinning without file descriptors */
+/* guard.c: keeps libmicrohttpd from stalling at 128 events, from ending the process in a drain, and from spinning without file descriptors */
 void guard_start(void);
 
 #endif
