@@ -7,7 +7,7 @@
  *
  * epoll_ctl: MHD_quiesce_daemon tells a thread of the pool that it is quiesced and takes the listening socket out of that thread's
  * set; the thread, seeing that it is quiesced, may take it out itself in between, and whoever comes second is told ENOENT and ends the
- * process (once in some thousand drains). That something is not there which was to be taken away is no error.
+ * process (rare: a drain of busy servers has to fall into that moment). That something is not there which was to be taken away is no error.
  *
  * accept4: when the process has no file descriptor left, the pending connection stays in the backlog and the listening
  * socket stays readable: the loop spins. Here a descriptor kept in reserve is given up, the connection is taken and
