@@ -2,13 +2,14 @@
  * k = 10, 942 users. */
 #include <limits.h>
 #include <math.h>
-#include <unistd.h>
+#include <stdlib.h>
 
 #include "meros/ml/als.h"
 #include "meros/ml/blas.h"
 #include "meros/ml/ease.h"
 #include "meros/ml/item_knn.h"
 #include "meros/ml/popularity.h"
+#include "numpy_order.h"
 #include "recommend_data.h"
 
 static void expect_digits(const struct ranking_metrics *m, const char *want, const char *what)
@@ -103,58 +104,93 @@ Test(movielens, most_popular_is_the_published_one_but_for_the_order_of_equals)
     movielens_done(&data);
 }
 
-static void put(const char *folder, const char *name, const void *values, size_t bytes)
+/* The order of equals in the published figure is what NumPy's selection leaves. */
+Test(movielens, most_popular_is_the_published_one_to_every_digit_with_equals_in_numpys_order)
 {
-    char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *f = fopen(path, "wb");
-    cr_assert_not_null(f);
-    cr_assert_eq(fwrite(values, 1, bytes, f), bytes);
-    fclose(f);
+    enum { K = 10 };
+    struct movielens data = movielens_load();
+    struct popularity p = popular(&data);
+    struct scored *lists = calloc((size_t)ML_USERS * K, sizeof *lists);
+    size_t *lengths = calloc(ML_USERS, sizeof *lengths);
+    float score[ML_ITEMS];
+    uint32_t best[ML_ITEMS];
+    for (size_t u = 0; u < ML_USERS; u++) {
+        memcpy(score, p.score, sizeof score);
+        for (size_t e = data.train.user.start[u]; e < data.train.user.start[u + 1]; e++) score[data.train.user.col[e]] = -INFINITY;
+        numpy_best(score, ML_ITEMS, K, best);
+        for (size_t k = 0; k < K; k++) lists[u * K + k].item = best[k];
+        lengths[u] = K;
+    }
+    struct ranking_metrics m;
+    cr_assert_eq(ranking_of_lists(lists, lengths, &data.train.user, &data.test, K, &m, NULL), MEROS_OK);
+    expect_digits(&m, "0.1907 0.1180 0.1361", "TopPopular, equals as NumPy leaves them");
+    free(lengths);
+    free(lists);
+    popularity_done(&p);
+    movielens_done(&data);
 }
 
-/* The order of equals in the published figure is what numpy's argpartition leaves. */
-Test(movielens, most_popular_is_the_published_one_to_every_digit_with_equals_in_numpys_order, .timeout = 120)
+/* --- that order against NumPy's own */
+
+enum { ROWS = 400, ROW_MAX = 3000 };
+struct row {
+    uint32_t n, k;
+};
+
+/* Few different scores or many, in order, in reverse, as organ pipes, and the row that the median of three takes longest for. */
+static void fill(float *score, size_t n, unsigned kind, struct ml_rng *r)
+{
+    const size_t different = 1 + ml_rng_below(r, kind % 2 == 0 ? 8 : 2 * n);
+    for (size_t i = 0; i < n; i++) {
+        const size_t pipe = i < n / 2 ? i : n - i, killer = i % 2 == 0 && i < n / 2 ? i : i < n / 2 ? n / 2 + i : 2 * (i - n / 2);
+        const size_t of_kind[] = {ml_rng_below(r, different), ml_rng_below(r, different), i, n - i, pipe, killer};
+        score[i] = -(float)of_kind[kind % 6];
+        if (ml_rng_below(r, 20) == 0 && kind < 2) score[i] = -INFINITY;
+    }
+}
+
+Test(numpy_order, is_that_of_numpy_also_among_equals_and_where_its_quickselect_gives_up, .timeout = 120)
 {
     if (system("/usr/bin/python3 -c 'import numpy as n; v = n.__version__.split(\".\"); assert (int(v[0]), int(v[1])) < (1, 25)' "
                "2>/dev/null") != 0) {
         cr_skip_test("/usr/bin/python3 has no numpy before 1.25 (Debian 12: python3-numpy), whose argpartition orders equals so");
     }
-    enum { K = 10 };
-    struct movielens data = movielens_load();
-    struct popularity p = popular(&data);
-    char folder[] = "/tmp/meros-movielens-XXXXXX", command[PATH_MAX * 2];
+    static struct row rows[ROWS];
+    static float score[ROWS][ROW_MAX];
+    char folder[] = "/tmp/meros-numpy-XXXXXX", path[64], command[1000];
+    struct ml_rng r;
+    ml_rng_seed(&r, 7);
     cr_assert_not_null(mkdtemp(folder));
-    float *scores = calloc((size_t)ML_USERS * ML_ITEMS, sizeof *scores);
-    struct scored *lists = calloc((size_t)ML_USERS * K, sizeof *lists);
-    size_t *lengths = calloc(ML_USERS, sizeof *lengths);
-    for (size_t u = 0; u < ML_USERS; u++) {
-        memcpy(scores + u * ML_ITEMS, p.score, ML_ITEMS * sizeof *scores);
-        for (size_t e = data.train.user.start[u]; e < data.train.user.start[u + 1]; e++) {
-            scores[u * ML_ITEMS + data.train.user.col[e]] = -INFINITY;
+    snprintf(path, sizeof path, "%s/rows", folder);
+    FILE *f = fopen(path, "wb");
+    cr_assert_not_null(f);
+    for (size_t i = 0; i < ROWS; i++) {
+        rows[i].n = (uint32_t)(2 + ml_rng_below(&r, i % 3 == 0 ? 40 : ROW_MAX - 2));
+        rows[i].k = (uint32_t)(1 + ml_rng_below(&r, rows[i].n - 1 < 16 ? rows[i].n - 1 : 16));
+        fill(score[i], rows[i].n, (unsigned)i % 6, &r);
+        fwrite(&rows[i], sizeof rows[i], 1, f);
+        fwrite(score[i], sizeof(float), rows[i].n, f);
+    }
+    cr_assert_eq(fclose(f), 0);
+    snprintf(command, sizeof command,
+             "/usr/bin/python3 -c '\nimport numpy as np\n"
+             "f = open(\"%s\", \"rb\")\n"
+             "for i in range(%d):\n"
+             "    n, k = np.fromfile(f, np.uint32, 2)\n"
+             "    s = np.fromfile(f, np.float32, n)\n"
+             "    best = (-s).argpartition(k)[:k]\n"
+             "    print(*best[np.argsort(-s[best])])\n'; rm -r '%s'",
+             path, ROWS, folder);
+    f = popen(command, "r");
+    cr_assert_not_null(f);
+    for (size_t i = 0; i < ROWS; i++) {
+        uint32_t best[ROW_MAX];
+        numpy_best(score[i], rows[i].n, rows[i].k, best);
+        for (size_t k = 0; k < rows[i].k; k++) {
+            unsigned want = UINT_MAX;
+            cr_assert_eq(fscanf(f, "%u", &want), 1);
+            cr_assert_eq(best[k], want, "row %zu (%u scores): place %zu of %u is %u, not %u", i, rows[i].n, k, rows[i].k, best[k], want);
         }
     }
-    put(folder, "scores.f32", scores, (size_t)ML_USERS * ML_ITEMS * sizeof *scores);
-    snprintf(command, sizeof command,
-             "/usr/bin/python3 -c '\nimport numpy as np, sys\n"
-             "s = np.fromfile(\"%s/scores.f32\", np.float32).reshape(%d, %d)\n"
-             "for row in s:\n"
-             "    best = (-row).argpartition(%d)[:%d]\n"
-             "    print(*best[np.argsort(-row[best])])\n'; rm -r '%s'",
-             folder, ML_USERS, ML_ITEMS, K, K, folder);
-    FILE *f = popen(command, "r");
-    cr_assert_not_null(f);
-    for (size_t i = 0; i < (size_t)ML_USERS * K; i++) {
-        cr_assert_eq(fscanf(f, "%u", &lists[i].item), 1);
-        lengths[i / K] = K;
-    }
     cr_assert_eq(pclose(f), 0);
-    struct ranking_metrics m;
-    cr_assert_eq(ranking_of_lists(lists, lengths, &data.train.user, &data.test, K, &m, NULL), MEROS_OK);
-    expect_digits(&m, "0.1907 0.1180 0.1361", "TopPopular, equals as numpy leaves them");
-    free(lengths);
-    free(lists);
-    free(scores);
-    popularity_done(&p);
-    movielens_done(&data);
 }
