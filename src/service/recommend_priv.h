@@ -136,6 +136,9 @@ size_t reco_step(struct reco_work *w, enum recommend_strategy by, const struct r
 bool reco_algorithm_of(enum recommend_strategy s, enum reco_algorithm *out);
 enum recommend_strategy reco_strategy_of(enum reco_algorithm a);
 bool reco_personal(enum recommend_strategy s); /* made from a history */
+/* The score of every item into the scratch; false where nothing is scored: this strategy is the same for everybody, the model has
+ * not learnt it, or there is no history. */
+bool reco_score(struct reco_work *w, enum recommend_strategy by);
 /* AUTO, and what an experiment says, resolved. *out_second: of an interleaved experiment, else the same. */
 void reco_resolve(const struct reco_work *w, enum recommend_strategy *out_first, enum recommend_strategy *out_second, struct recommend_answer *out);
 /* Why the model scored it so. */

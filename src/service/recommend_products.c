@@ -141,11 +141,9 @@ static int by_score(const void *a, const void *b)
 
 static void score_given(struct reco_work *w, struct ranking *r, size_t n, struct recommend_answer *a)
 {
-    enum reco_algorithm algorithm;
-    const bool personal = w->model != NULL && w->history.n > 0 && reco_algorithm_of(a->strategy, &algorithm) && recommender_has(w->model, algorithm);
-    if (personal) recommender_score(w->model, algorithm, &w->history, w->scratch->extra, w->scratch->scores);
-    else a->strategy = RECOMMEND_POPULAR;
-    a->personalised = personal;
+    const bool personal = a->personalised = reco_score(w, a->strategy);
+    const bool trending = a->strategy == RECOMMEND_TRENDING && w->model != NULL;
+    if (!personal && !trending) a->strategy = RECOMMEND_POPULAR;
     for (size_t i = 0; i < n; i++) {
         const uint32_t slot = r[i].product.slot;
         const uint32_t item = slot != CATALOG_NONE ? w->view->slot_item[slot] : RECO_NO_ITEM;
@@ -154,7 +152,7 @@ static void score_given(struct reco_work *w, struct ranking *r, size_t n, struct
             if (slot != CATALOG_NONE) r[i].popular = catalog_at(w->catalog, slot)->sold;
         } else if (item != RECO_NO_ITEM) {
             r[i].popular = (double)w->model->popular[item];
-            r[i].product.score = personal ? (double)w->scratch->scores[item] : r[i].popular;
+            r[i].product.score = personal ? (double)w->scratch->scores[item] : trending ? (double)w->model->trending[item] : r[i].popular;
         }
     }
 }

@@ -200,17 +200,25 @@ static bool says_nothing(enum recommend_strategy by, float score)
     return by != RECOMMEND_ALS && by != RECOMMEND_BLEND ? !(score > 0) : isnan(score);
 }
 
-static void score_all(struct reco_work *w, enum recommend_strategy by)
+static bool model_has(const struct recommender *r, enum recommend_strategy by)
+{
+    enum reco_algorithm a;
+    return reco_algorithm_of(by, &a) ? recommender_has(r, a) : r->together.table.n > 0;
+}
+
+bool reco_score(struct reco_work *w, enum recommend_strategy by)
 {
     struct reco_scratch *s = w->scratch;
     enum reco_algorithm a;
+    if (!reco_personal(by) || w->model == NULL || w->history.n == 0 || !model_has(w->model, by)) return false;
     if (reco_algorithm_of(by, &a)) {
         recommender_score(w->model, a, &w->history, s->extra, s->scores);
-        return;
+        return true;
     }
     memset(s->scores, 0, w->model->items * sizeof *s->scores);
     for (size_t i = 0; i < w->history.n; i++) s->extra[i] = w->history.weight[i] > 0 ? w->history.weight[i] : 0;
     neighbours_add_scores(&w->model->together.table, w->history.item, s->extra, w->history.n, s->scores);
+    return true;
 }
 
 /* -infinity for what must not be taken and does not change while what is kept is right: closed products, bought ones. */
@@ -227,16 +235,10 @@ static void close_scores(struct reco_work *w, enum recommend_strategy by)
     }
 }
 
-static bool model_has(const struct recommender *r, enum recommend_strategy by)
-{
-    enum reco_algorithm a;
-    return reco_algorithm_of(by, &a) ? recommender_has(r, a) : r->together.table.n > 0;
-}
-
 /* The best few are looked at first, and all the others only where the query turns most of those down. */
 static size_t personal_step(struct reco_work *w, enum recommend_strategy by, const struct reco_rule *only, size_t want, struct reco_candidate *out)
 {
-    if (w->model == NULL || w->history.n == 0 || !model_has(w->model, by)) return 0;
+    if (w->model == NULL) return 0;
     const struct reco_kept_of of = {w->active->model_no, w->view->opened, by};
     /* exclude_seen marks what was only looked at, and due products: those may not go into what is kept for everybody. */
     const bool keep = w->plain && w->q->exclude_purchased && !w->q->exclude_seen && w->q->available && w->q->n_exclude == 0;
@@ -248,7 +250,7 @@ static size_t personal_step(struct reco_work *w, enum recommend_strategy by, con
         got = take(w, by, only, kept, n, want, out);
         if (got == want || all) return got;
     }
-    score_all(w, by);
+    if (!reco_score(w, by)) return 0;
     close_scores(w, by);
     struct reco_scratch *x = w->scratch;
     const size_t items = w->model->items;

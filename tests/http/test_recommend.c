@@ -453,6 +453,16 @@ static void given_products_are_put_in_order(void)
     r = post("/v1/rank", text("{\"recent\":[{\"product_id\":\"p003\"}],\"products\":[\"%s\",\"nowhere\",\"%s\"]}", item(like, 7), item(like, 0)));
     cr_assert_str_eq(item(r, 0), item(like, 0), "%s", r->body);
     cr_assert_str_eq(item(r, 1), item(like, 7), "%s", r->body);
+    static const char *const words[] = {"popular", "trending", "similar", "bought_together", "sequence", "content"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        struct reply *list = ask("c2", text("?limit=40&strategy=%s", words[i]));
+        r = post("/v1/rank", text("{\"customer_id\":\"c2\",\"strategy\":\"%s\",\"products\":[\"%s\",\"%s\"]}", words[i], item(list, 3), item(list, 0)));
+        expect(r, 200);
+        cr_assert_str_eq(text_at(r, "/strategy"), words[i]);
+        cr_assert_eq(bool_at(r, "/personalised"), i >= 2);
+        cr_assert_str_eq(item(r, 0), item(list, 0), "%s: %s", words[i], r->body);
+        cr_assert_eq(num_at(r, "/items/0/score"), num_at(list, "/items/0/score"), "%s: %s", words[i], r->body);
+    }
     cr_assert_str_eq(why(post("/v1/rank", "{\"products\":[\"p020\",\"p009\"]}")), "no_history");
     cr_assert_str_eq(why(post("/v1/rank", "{\"customer_id\":\"nobody\",\"products\":[\"p020\",\"p009\"]}")), "unknown_customer");
 }
