@@ -33,12 +33,36 @@ Test(cors, origins_that_are_configured_may_call_and_others_may_not)
     expect(r, 404);
     cr_assert_not_null(header_of(r, "Access-Control-Allow-Origin"), "a page must be able to read what went wrong");
 
-    static const char *const others[] = {"https://evil.example", "null", "https://shop.example.evil.example", "http://shop.example", "https://SHOP.example/"};
+    static const char *const others[] = {"https://evil.example", "null", "https://shop.example.evil.example", "https://shop.exampl", "http://shop.example", "https://SHOP.example/"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         r = from("GET", "/v1/jobs", others[i]);
         cr_assert_null(header_of(r, "Access-Control-Allow-Origin"), "%s", others[i]);
         cr_assert_not_null(strcasestr(header_of(r, "Vary"), "Origin"), "a cache must not give one origin's answer to another");
         cr_assert_null(header_of(from("OPTIONS", "/v1/jobs", others[i]), "Access-Control-Allow-Methods"));
     }
+    /* What a storefront's page does, with a key that everybody can read: also what is refused it can read. */
+    const char *const page[] = {"Origin: https://shop.example", NULL}, *const elsewhere[] = {"Origin: https://evil.example", NULL};
+    const char *shop = key_with("recommend");
+    r = from("OPTIONS", "/v1/collect", "https://shop.example");
+    expect(r, 204);
+    cr_assert_not_null(strcasestr(header_of(r, "Access-Control-Allow-Headers"), "content-type"));
+    static const struct {
+        const char *method, *path, *body;
+        int status;
+    } asked[] = {{"POST", "/v1/collect", "{\"events\":[],\"recommend\":{}}", 200}, {"POST", "/v1/events", "{\"customer_id\":\"cors-1\",\"type\":\"page_viewed\"}", 200}, {"POST", "/v1/rank", "{\"products\":[\"a\"]}", 200},
+                 {"GET", "/v1/customers/anybody/recommendations", NULL, 200}, {"GET", "/v1/products/popular", NULL, 200},
+                 {"POST", "/v1/collect", "{", 400}, {"GET", "/v1/customers/anybody", NULL, 403}};
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        struct call c = {.method = asked[i].method, .path = asked[i].path, .body = asked[i].body, .key = shop, .headers = page};
+        r = call(&c);
+        expect(r, asked[i].status);
+        cr_assert_not_null(header_of(r, "Access-Control-Allow-Origin"), "%s", r->what);
+        cr_assert_str_eq(header_of(r, "Access-Control-Allow-Origin"), "https://shop.example");
+        c.headers = elsewhere;
+        cr_assert_null(header_of(call(&c), "Access-Control-Allow-Origin"), "%s", r->what);
+    }
+    r = call(&(struct call){.method = "GET", .path = "/v1/products/popular", .key = "mk_wrong", .headers = page});
+    expect(r, 401);
+    cr_assert_not_null(header_of(r, "Access-Control-Allow-Origin"));
     instance_done(&s);
 }

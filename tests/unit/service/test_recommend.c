@@ -13,7 +13,7 @@
 #include "meros/ml/rng.h"
 
 /* Products 0 .. ITEMS - 1 are the model's, the others came after it. Product p has number p + 1. Every twentieth is bought again. */
-enum { PRODUCTS = 500, ITEMS = 400, NEAR = 12, SHELVES = 40, KINDS = 5, REPEAT_DAYS = 30 };
+enum { PRODUCTS = 500, ITEMS = 400, NEAR = 12, SHELVES = 40, KINDS = 5, REPEAT_DAYS = 30, RECENT = 4 };
 static const int64_t now = INT64_C(1795294830) * TIME_SECOND;
 
 static struct service svc;
@@ -213,7 +213,9 @@ static struct recommend_query any_query(struct str *exclude)
     return q;
 }
 
-static void check(const struct recommend_query *q, const struct shelf *s, const struct recommend_answer *a, const struct reco_rule *rules, size_t n_rules)
+/* Nothing that is excluded, nothing twice. How many products might have come. */
+static size_t only_what_may_come(const struct recommend_query *q, const struct shelf *s, const struct recommend_answer *a,
+                                 const struct reco_rule *rules, size_t n_rules)
 {
     bool came[PRODUCTS] = {false};
     size_t possible = 0;
@@ -225,6 +227,12 @@ static void check(const struct recommend_query *q, const struct shelf *s, const 
         cr_assert_not(came[p], "%s came twice", id[p]);
         came[p] = true;
     }
+    return possible;
+}
+
+static void check(const struct recommend_query *q, const struct shelf *s, const struct recommend_answer *a, const struct reco_rule *rules, size_t n_rules)
+{
+    const size_t possible = only_what_may_come(q, s, a, rules, n_rules);
     cr_assert_eq(a->n, possible < q->limit ? possible : q->limit, "%zu of %zu places are filled, %zu products may come", a->n, q->limit, possible);
 }
 
@@ -237,6 +245,64 @@ static const char *said(struct buf *b, const struct recommend_query *q, const st
     return strstr(b->data, "\"customer_id\"");
 }
 
+/* The shelf as the answer has to see it: some have refused profiling, and with some queries come recent products, which count as
+ * rows of their own. */
+static struct shelf *beside(const struct shelf *s, const struct recommend_recent *recent, size_t n_recent, bool profiling)
+{
+    struct interaction_row rows[40 + RECENT], *to;
+    char name[ID_MAX + 1];
+    size_t n = s != NULL ? s->n : 0;
+    cr_assert(str_copy(name, sizeof name, s != NULL ? s->customer_id : STR("nobody")));
+    if (n > 0) memcpy(rows, s->rows, n * sizeof *rows);
+    for (size_t i = 0; i < n_recent; i++) {
+        if (recent[i].product_id.p[0] != 'p') continue;
+        const bool bought = str_present(recent[i].type);
+        rows[n++] = (struct interaction_row){.product_no = atoi(recent[i].product_id.p + 1) + 1, .weight = 1, .bought_at = bought ? now : TIME_NONE};
+    }
+    struct shelf *out = make_shelf(name, rows, n, &to);
+    out->profiling = profiling;
+    return out;
+}
+
+static void ask_one(const struct recommend_query *q, const struct shelf *s, const struct reco_rule *rules, size_t n_rules, struct arena *arena)
+{
+    struct meros_err err = MEROS_ERR_INIT;
+    struct recommend_answer a;
+    struct recommend_recent recent[RECENT];
+    const size_t n_recent = below(4) == 0 ? below(RECENT + 1) : 0;
+    const bool profiling = s == NULL || below(8) != 0;
+    for (size_t i = 0; i < n_recent; i++)
+        recent[i] = (struct recommend_recent){below(9) == 0 ? STR("nowhere") : str_of(id[below(PRODUCTS)]), below(3) == 0 ? STR("order_completed") : STR_NONE};
+    struct shelf *seen = beside(s, recent, n_recent, profiling), *asked = s != NULL ? beside(s, NULL, 0, profiling) : NULL;
+    cr_assert_eq(recommend(&svc, q, s != NULL ? s->customer_id : STR_NONE, profiling ? s : asked, recent, n_recent, arena, &a, &err), MEROS_OK, "%s", err.detail);
+    check(q, seen, &a, rules, n_rules);
+    for (size_t i = 0; i < a.n && !profiling; i++) cr_assert_not(reco_personal(a.picks[i].by), "%s came by %s", id[a.picks[i].product_no - 1], recommend_strategy_words[a.picks[i].by]);
+    cr_assert(profiling || (!a.personalised && strcmp(a.why_not, "consent") == 0 && a.experiment_no == 0));
+    shelf_release(seen);
+    shelf_release(asked);
+}
+
+/* Of products: what is similar to one, bought with it, popular, trending. */
+static void ask_of_products(struct recommend_query q, const struct reco_rule *rules, size_t n_rules, struct arena *arena)
+{
+    static const enum recommend_strategy of[] = {RECOMMEND_SIMILAR, RECOMMEND_BOUGHT_TOGETHER, RECOMMEND_POPULAR, RECOMMEND_TRENDING};
+    struct meros_err err = MEROS_ERR_INIT;
+    struct recommend_answer a;
+    struct recommend_pair *pairs;
+    const int p = (int)below(PRODUCTS);
+    const uint32_t which = below(4);
+    q.strategy = of[which];
+    const enum meros_code rc = recommend_products(&svc, &q, str_of(id[p]), arena, &a, &pairs, &err);
+    if (which < 2 && deleted[p]) {
+        cr_assert_eq(rc, MEROS_NOT_FOUND);
+        return;
+    }
+    cr_assert_eq(rc, MEROS_OK, "%s", err.detail);
+    for (size_t i = 0; i < a.n && which < 2; i++) cr_assert_neq(a.picks[i].product_no, p + 1, "%s is similar to itself", id[p]);
+    if (which < 2) only_what_may_come(&q, NULL, &a, rules, n_rules);
+    else check(&q, NULL, &a, rules, n_rules);
+}
+
 static void ask_at_random(int queries, const struct reco_rule *rules, size_t n_rules)
 {
     struct meros_err err = MEROS_ERR_INIT;
@@ -246,18 +312,14 @@ static void ask_at_random(int queries, const struct reco_rule *rules, size_t n_r
     for (int i = 0; i < queries; i++) {
         struct str exclude[30];
         struct arena arena;
-        struct recommend_answer a;
         const struct recommend_query q = any_query(exclude);
         const uint32_t k = below(SHELVES + 4);
         const struct shelf *s = k < SHELVES ? shelves[k] : NULL;
         arena_init(&arena, 64 << 20);
-        cr_assert_eq(recommend(&svc, &q, s != NULL ? s->customer_id : STR_NONE, s, NULL, 0, &arena, &a, &err), MEROS_OK, "%s", err.detail);
-        check(&q, s, &a, rules, n_rules);
+        ask_one(&q, s, rules, n_rules, &arena);
+        if (i % 5 == 0) ask_of_products(q, rules, n_rules, &arena);
         if (s != NULL && i % 4 == 0) { /* the second of these is a copy; a shelf that was just read has nothing beside it */
-            struct interaction_row *rows;
-            char name[ID_MAX + 1];
-            cr_assert(str_copy(name, sizeof name, s->customer_id));
-            struct shelf *fresh = make_shelf(name, s->rows, s->n, &rows);
+            struct shelf *fresh = beside(s, NULL, 0, true);
             const char *first = said(&one, &q, s, &arena), *anew = said(&other, &q, fresh, &arena);
             cr_assert_str_eq(first, anew);
             cr_assert_str_eq(said(&one, &q, s, &arena), anew);
