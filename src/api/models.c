@@ -3,6 +3,7 @@
 
 #include "api_priv.h"
 #include "meros/base/crypto.h"
+#include "meros/base/log.h"
 #include "meros/service/models.h"
 
 static void write_digest(struct jsonw *w, const char *name, struct str bytes)
@@ -128,28 +129,53 @@ static enum meros_code delete(struct http_request *req, struct meros_err *err)
     return rc;
 }
 
-/* The artifact as it is stored; model/artifact.h describes the format. */
+static void take_tag(void *arg, const struct model_row *m)
+{
+    char *tag = arg; /* 2 * SHA256_BYTES + 3 */
+    const size_t n = m->checksum.n < SHA256_BYTES ? m->checksum.n : SHA256_BYTES;
+    tag[0] = '"';
+    hex_encode(m->checksum.p, n, tag + 1);
+    memcpy(tag + 1 + 2 * n, "\"", 2);
+}
+
+/* The artifact as it is stored (model/artifact.h describes the format), from `piece`, its first one, on. The connection is cut where it
+ * does not come to its end. */
+static enum meros_code send_artifact(struct http_request *req, struct str id, struct buf *piece, struct meros_err *err)
+{
+    struct meros_err why = MEROS_ERR_INIT; /* nobody hears it: the answer has begun */
+    struct http_stream *s = http_reply_stream(req, "application/octet-stream");
+    enum meros_code rc = MEROS_OK;
+    if (s == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while exporting a model.");
+    for (size_t at = 0; rc == MEROS_OK && piece->len > 0 && http_stream_send(s, piece->data, piece->len, true);) {
+        at += piece->len;
+        buf_clear(piece);
+        rc = models_export(api_service(req), id, at, piece, &why);
+    }
+    if (rc == MEROS_OK) {
+        http_stream_end(s);
+    } else {
+        log_warn("model.export_cut", KV("request", http_request_id(req)), KV("detail", why.detail));
+        http_stream_abort(s);
+    }
+    return MEROS_OK;
+}
+
 static enum meros_code export(struct http_request *req, struct meros_err *err)
 {
-    struct buf bytes;
-    char disposition[ID_MAX + 64];
+    struct buf piece;
+    char disposition[ID_MAX + 64], tag[2 * SHA256_BYTES + 3];
     struct str id = http_path_param(req, "id");
-    buf_init(&bytes, MODEL_EXPORT_MAX + 1);
-    enum meros_code rc = models_export(api_service(req), id, &bytes, err);
+    buf_init(&piece, MODEL_PIECE_MAX + 1);
+    enum meros_code rc = models_get(api_service(req), id, take_tag, tag, err);
+    if (rc == MEROS_OK) rc = models_export(api_service(req), id, 0, &piece, err);
     if (rc == MEROS_OK) {
         /* An id that names a model is plain letters and digits. */
         snprintf(disposition, sizeof disposition, "attachment; filename=\"%.*s.merosmodel\"", (int)id.n, id.p);
         http_reply_header(req, "Content-Disposition", disposition);
-        unsigned char sum[SHA256_BYTES];
-        char tag[2 * SHA256_BYTES + 3] = "\"";
-        crypto_sha256(bytes.data, bytes.len, sum);
-        hex_encode(sum, sizeof sum, tag + 1);
-        tag[sizeof tag - 2] = '"';
-        tag[sizeof tag - 1] = '\0';
         http_reply_header(req, "ETag", tag);
-        http_reply_bytes(req, 200, "application/octet-stream", (struct str){bytes.data, bytes.len});
+        rc = send_artifact(req, id, &piece, err);
     }
-    buf_done(&bytes);
+    buf_done(&piece);
     return rc;
 }
 

@@ -11,7 +11,6 @@
 #include "meros/store/models.h"
 #include "meros/store/store.h"
 #include "models_priv.h"
-#include "segments_priv.h"
 
 struct giving {
     model_fn fn;
@@ -117,21 +116,12 @@ enum meros_code models_delete(struct service *svc, struct str id, struct meros_e
     return rc;
 }
 
-static enum meros_code take_no(void *arg, const struct model_row *m, struct meros_err *err)
-{
-    (void)err;
-    *(int64_t *)arg = m->model_no;
-    return MEROS_OK;
-}
-
-enum meros_code models_export(struct service *svc, struct str id, struct buf *out, struct meros_err *err)
+enum meros_code models_export(struct service *svc, struct str id, size_t from, struct buf *out, struct meros_err *err)
 {
     struct store_conn *c = NULL;
-    int64_t no = 0;
-    enum meros_code rc = segments_open_view(svc, &c, err);
-    if (rc == MEROS_OK) rc = store_model_get(c, id, take_no, &no, err);
-    if (rc == MEROS_OK) rc = store_model_artifact(c, no, out, err);
-    segments_close_view(svc, c);
+    enum meros_code rc = store_acquire(svc->store, &c, err);
+    if (rc == MEROS_OK) rc = store_model_artifact_part(c, id, from, MODEL_PIECE_MAX, out, err);
+    store_release(svc->store, c);
     return rc;
 }
 

@@ -27,6 +27,10 @@ static const struct sql LIST = {
     "and ($3::bigint = 0 or model_no < $3) order by model_no desc limit $4",
     SQL_ROWS};
 static const struct sql ARTIFACT = {"model_artifact", "select artifact from models where model_no = $1", SQL_ROW_OR_NONE};
+/* The column is stored uncompressed (migration 0003), so that of a long one only these bytes are read. */
+static const struct sql ARTIFACT_PART = {
+    "model_artifact_part", "select substring(artifact from ($2::bigint + 1)::int for $3::bigint::int) from models where model_id = $1",
+    SQL_ROW_OR_NONE};
 static const struct sql DEACTIVATE = {
     "model_deactivate",
     "update models o set active = false from models m "
@@ -134,20 +138,33 @@ enum meros_code store_model_list(struct store_conn *c, struct str kind, int acti
     return rc;
 }
 
+/* A row's one column, or that there is no such model. */
+static enum meros_code append_bytes(struct rows *r, struct buf *out, struct meros_err *err)
+{
+    enum meros_code rc = MEROS_OK;
+    if (r->n == 0) {
+        rc = no_such_model(err);
+    } else {
+        const struct str bytes = rows_bytes(r, 0, 0);
+        buf_append(out, bytes.p, bytes.n);
+        if (out->failed) rc = err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while reading a model's artifact.");
+    }
+    rows_done(r);
+    return rc;
+}
+
 enum meros_code store_model_artifact(struct store_conn *c, int64_t model_no, struct buf *out, struct meros_err *err)
 {
     struct rows r;
     enum meros_code rc = sql_exec(c, &ARTIFACT, &r, err, P_INT(model_no));
-    if (rc != MEROS_OK) return rc;
-    if (r.n == 0) {
-        rc = no_such_model(err);
-    } else {
-        struct str bytes = rows_bytes(&r, 0, 0);
-        buf_append(out, bytes.p, bytes.n);
-        if (out->failed) rc = err_set(err, MEROS_OUT_OF_MEMORY, "Out of memory while reading a model's artifact.");
-    }
-    rows_done(&r);
-    return rc;
+    return rc == MEROS_OK ? append_bytes(&r, out, err) : rc;
+}
+
+enum meros_code store_model_artifact_part(struct store_conn *c, struct str id, size_t from, size_t most, struct buf *out, struct meros_err *err)
+{
+    struct rows r;
+    enum meros_code rc = sql_exec(c, &ARTIFACT_PART, &r, err, P_TEXT(id), P_INT((int64_t)from), P_INT((int64_t)most));
+    return rc == MEROS_OK ? append_bytes(&r, out, err) : rc;
 }
 
 enum meros_code store_model_activate(struct store_conn *c, int64_t model_no, int64_t at, struct meros_err *err)

@@ -215,6 +215,12 @@ Test(recommend_movielens, ease_and_popular_are_the_published_ones, .timeout = 90
     fclose(train);
     run_job("{\"kind\":\"train.recommendations\",\"params\":{\"algorithm\":\"ease\",\"regularization\":458,\"evaluate\":false}}");
     expect_digits(judge_all(ten_listed, ""), "0.3739 0.2430 0.2905");
+    struct reply *model = get(text("/v1/models/%s", text_at(get("/v1/models?kind=recommendations"), "/data/0/id")));
+    struct reply *artifact = get(text("/v1/models/%s/export", text_at(model, "/id")));
+    expect(artifact, 200);
+    cr_expect_gt(artifact->n, 16 << 20, "an artifact of many megabytes is exported too");
+    cr_expect_eq((int64_t)artifact->n, int_at(model, "/artifact_bytes"));
+    cr_expect_str_eq(header_of(artifact, "ETag"), text("\"%s\"", text_at(model, "/checksum")));
 
     ask_for_scores();
     expect_digits(judge_all(ten_of_scores, NULL), "0.1907 0.1180 0.1361");

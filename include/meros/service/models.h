@@ -18,8 +18,10 @@ enum meros_code models_list(struct service *svc, struct str kind, int active, in
 enum meros_code models_activate(struct service *svc, struct str id, struct meros_err *err) MEROS_MUSTCHECK;
 /* CONFLICT while it is active. */
 enum meros_code models_delete(struct service *svc, struct str id, struct meros_err *err) MEROS_MUSTCHECK;
-/* Appends the artifact (at most MODEL_EXPORT_MAX bytes). */
-enum { MODEL_EXPORT_MAX = 16 << 20 };
-enum meros_code models_export(struct service *svc, struct str id, struct buf *out, struct meros_err *err) MEROS_MUSTCHECK;
+/* The artifact piece by piece, since that of recommendations may be as large as ARTIFACT_MAX: appends at most MODEL_PIECE_MAX bytes from
+ * `from` on, none at its end. A stored model never changes, so pieces fit together; NOT_FOUND where it was deleted in between. Between two
+ * pieces nothing of the database is held. */
+enum { MODEL_PIECE_MAX = 256 << 10 };
+enum meros_code models_export(struct service *svc, struct str id, size_t from, struct buf *out, struct meros_err *err) MEROS_MUSTCHECK;
 
 #endif

@@ -29,6 +29,9 @@ enum meros_code store_model_list(struct store_conn *c, struct str kind, int acti
                                  model_row_fn fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK;
 /* Appends the artifact's bytes. */
 enum meros_code store_model_artifact(struct store_conn *c, int64_t model_no, struct buf *out, struct meros_err *err) MEROS_MUSTCHECK;
+/* The same of at most `most` bytes from `from` on, of a model by its public id; none where the artifact has ended. NOT_FOUND. */
+enum meros_code store_model_artifact_part(struct store_conn *c, struct str id, size_t from, size_t most, struct buf *out,
+                                          struct meros_err *err) MEROS_MUSTCHECK;
 /* Makes it the one active model of its (kind, name) and says so on channel "models". In a transaction that holds the
  * segmentation's row or store_model_lock; takes effect at its commit. */
 enum meros_code store_model_activate(struct store_conn *c, int64_t model_no, int64_t at, struct meros_err *err) MEROS_MUSTCHECK;
