@@ -4,7 +4,6 @@
 #include "meros/base/log.h"
 #include "meros/model/artifact.h"
 #include "meros/service/clv_lists.h"
-#include "meros/service/serving.h"
 #include "meros/store/models.h"
 #include "meros/store/store.h"
 
@@ -48,8 +47,7 @@ static enum meros_code decode(struct store_conn *c, int64_t model_no, struct mod
     return err_set(err, MEROS_INTERNAL, "The artifact of a model of lifetime value is of another kind.");
 }
 
-/* Within a transaction. */
-static enum meros_code activate(struct service *svc, struct store_conn *c, struct str model_id, struct meros_err *err)
+enum meros_code clv_activate(struct service *svc, struct store_conn *c, struct str model_id, struct meros_err *err)
 {
     struct stored s = {0};
     struct model m = {0};
@@ -60,24 +58,6 @@ static enum meros_code activate(struct service *svc, struct store_conn *c, struc
     rc = decode(c, s.model_no, &m, err);
     if (rc == MEROS_OK) rc = clv_make_active(svc, c, s.id, s.model_no, s.version, m.clv, err);
     model_done(&m);
-    return rc;
-}
-
-enum meros_code clv_activate(struct service *svc, struct str model_id, struct meros_err *err)
-{
-    struct store_conn *c = NULL;
-    struct snapshot *active = NULL;
-    enum meros_code rc = store_connect(svc->store, &c, err);
-    if (rc == MEROS_OK) rc = store_set_timeout(c, 0, err);
-    if (rc == MEROS_OK) rc = store_begin(c, err);
-    if (rc == MEROS_OK) rc = activate(svc, c, model_id, err);
-    if (rc == MEROS_OK) rc = serving_publish_begin(svc, c, &active, err);
-    if (rc == MEROS_OK) {
-        rc = store_commit(c, err);
-        serving_publish_end(svc, active, rc == MEROS_OK);
-    }
-    if (rc != MEROS_OK && c != NULL) store_rollback(c);
-    store_disconnect(c);
     return rc;
 }
 

@@ -14,8 +14,8 @@ struct trained_clv;
  * down what everybody is worth by it. */
 enum meros_code clv_make_active(struct service *svc, struct store_conn *c, const char *id, int64_t model_no, int64_t version,
                                 const struct trained_clv *m, struct meros_err *err) MEROS_MUSTCHECK;
-/* The same of a stored model, as POST /v1/models/{id}/activate asks for it, published to answers with the commit. */
-enum meros_code clv_activate(struct service *svc, struct str model_id, struct meros_err *err) MEROS_MUSTCHECK;
+/* The same of a stored model, as POST /v1/models/{id}/activate asks for it. In the caller's transaction; takes the lock. */
+enum meros_code clv_activate(struct service *svc, struct store_conn *c, struct str model_id, struct meros_err *err) MEROS_MUSTCHECK;
 
 /* In the caller's transaction: writes down anew what everybody is worth by the active model. *out_there false: none is. */
 enum meros_code clv_rewrite(struct service *svc, struct store_conn *c, bool *out_there, char out_id[MODEL_ID_CAP], int *out_version,

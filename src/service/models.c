@@ -67,8 +67,8 @@ static enum meros_code take_reco(void *arg, const struct model_row *m, struct me
     return MEROS_OK;
 }
 
-/* Within a transaction. Nothing is kept of any customer's recommendations, so there is nothing to write anew. */
-static enum meros_code make_reco_active(struct store_conn *c, struct str id, struct meros_err *err)
+/* Nothing is kept of any customer's recommendations, so there is nothing to write anew. */
+static enum meros_code activate_reco(struct store_conn *c, struct str id, struct meros_err *err)
 {
     struct stored_reco s = {0};
     enum meros_code rc = store_model_lock(c, str_of(model_kind_words[MODEL_RECOMMENDATIONS]), STR(RECOMMENDER_NAME), err);
@@ -76,18 +76,15 @@ static enum meros_code make_reco_active(struct store_conn *c, struct str id, str
     return rc != MEROS_OK || s.active ? rc : store_model_activate(c, s.no, clock_now(), err);
 }
 
-static enum meros_code activate_reco(struct service *svc, struct str id, struct meros_err *err)
+/* In one transaction, which takes as long as it takes: a lifetime value is written down of everybody. */
+static enum meros_code activate(struct service *svc, enum model_kind kind, struct str id, struct meros_err *err)
 {
     struct store_conn *c = NULL;
-    struct snapshot *active = NULL;
     enum meros_code rc = store_connect(svc->store, &c, err);
+    if (rc == MEROS_OK) rc = store_set_timeout(c, 0, err);
     if (rc == MEROS_OK) rc = store_begin(c, err);
-    if (rc == MEROS_OK) rc = make_reco_active(c, id, err);
-    if (rc == MEROS_OK) rc = serving_publish_begin(svc, c, &active, err);
-    if (rc == MEROS_OK) {
-        rc = store_commit(c, err);
-        serving_publish_end(svc, active, rc == MEROS_OK);
-    }
+    if (rc == MEROS_OK) rc = kind == MODEL_CLV ? clv_activate(svc, c, id, err) : activate_reco(c, id, err);
+    if (rc == MEROS_OK) rc = serving_commit(svc, c, err);
     if (rc != MEROS_OK && c != NULL) store_rollback(c);
     store_disconnect(c);
     return rc;
@@ -100,8 +97,8 @@ enum meros_code models_activate(struct service *svc, struct str id, struct meros
     if (rc != MEROS_OK) return rc;
     switch (kind) {
     case MODEL_SEGMENTS: return scoring_activate(svc, id, err);
-    case MODEL_CLV: return clv_activate(svc, id, err);
-    case MODEL_RECOMMENDATIONS: return activate_reco(svc, id, err);
+    case MODEL_CLV:
+    case MODEL_RECOMMENDATIONS: return activate(svc, kind, id, err);
     case MODEL_KINDS: break;
     }
     return err_set(err, MEROS_INTERNAL, "The model is of a kind that is not known.");

@@ -152,27 +152,23 @@ enum meros_code serving_reload(struct service *svc, struct meros_err *err)
     return rc;
 }
 
-enum meros_code serving_publish_begin(struct service *svc, struct store_conn *c, struct snapshot **out, struct meros_err *err)
+enum meros_code serving_commit(struct service *svc, struct store_conn *c, struct meros_err *err)
 {
     struct model_serving *v = svc->serving;
-    *out = NULL;
-    if (v == NULL) return MEROS_OK; /* a command that trains without serving */
+    struct snapshot *s = NULL;
+    if (v == NULL) return store_commit(c, err); /* a command that trains without serving */
     pthread_mutex_lock(&v->reload_lock);
-    enum meros_code rc = load(v, c, out, err);
-    if (rc == MEROS_OK) pthread_mutex_lock(&v->commit_lock);
-    else pthread_mutex_unlock(&v->reload_lock);
-    return rc;
-}
-
-void serving_publish_end(struct service *svc, struct snapshot *s, bool committed)
-{
-    struct model_serving *v = svc->serving;
-    if (v == NULL) return;
-    if (committed) snapshot_publish(v->models, s);
-    else snapshot_release(s);
-    pthread_mutex_unlock(&v->commit_lock);
+    enum meros_code rc = load(v, c, &s, err);
+    if (rc == MEROS_OK) {
+        pthread_mutex_lock(&v->commit_lock);
+        rc = store_commit(c, err);
+        if (rc == MEROS_OK) snapshot_publish(v->models, s);
+        pthread_mutex_unlock(&v->commit_lock);
+    }
+    if (rc != MEROS_OK) snapshot_release(s);
     pthread_mutex_unlock(&v->reload_lock);
-    if (committed) shelf_warm(svc);
+    if (rc == MEROS_OK) shelf_warm(svc);
+    return rc;
 }
 
 static const struct snapshot *acquire(struct model_serving *v)

@@ -105,16 +105,11 @@ static enum meros_code store_it(struct training *t, struct meros_err *err)
 {
     struct model_row row = {0};
     struct model model = {.kind = t->kind->model};
-    struct snapshot *active = NULL;
     enum meros_code rc = training_step(t, 0.9, "storing", err);
     if (rc == MEROS_OK) rc = store_begin(t->conn, err);
     if (rc != MEROS_OK) return rc;
     rc = write_all(t, &row, &model, err);
-    if (rc == MEROS_OK) rc = serving_publish_begin(t->ctx->svc, t->conn, &active, err);
-    if (rc == MEROS_OK) {
-        rc = store_commit(t->conn, err);
-        serving_publish_end(t->ctx->svc, active, rc == MEROS_OK);
-    }
+    if (rc == MEROS_OK) rc = serving_commit(t->ctx->svc, t->conn, err);
     if (rc != MEROS_OK) {
         store_rollback(t->conn);
         return rc;

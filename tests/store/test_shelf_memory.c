@@ -304,16 +304,14 @@ Test(shelf_memory, with_the_database_away_what_was_read_once_is_given_unless_it_
 /* The weights of a model of its own, as training would publish them. */
 static void publish_weights(struct shop *s, double half_life_days)
 {
-    struct store_conn *c = pg_conn(s->db);
-    struct snapshot *models = NULL;
+    struct snapshot *models = snapshot_new(0);
     struct recommender *r = recommender_new(1);
-    cr_assert(r != NULL);
+    cr_assert(r != NULL && models != NULL);
     r->weights = interaction_weights_default;
     r->weights.half_life_days = half_life_days;
     r->weights.other = .75;
-    cr_assert_eq(serving_publish_begin(&s->svc, c, &models, &s->err), MEROS_OK, "%s", s->err.detail);
     snapshot_add_recommender(models, &(struct snapshot_recommender){.recommender = r, .id = "mdl_x", .version = 1, .model_no = 7});
-    serving_publish_end(&s->svc, models, true);
+    snapshot_publish(serving_models(&s->svc), models);
 }
 
 static double misses(void)

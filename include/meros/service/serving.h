@@ -29,13 +29,11 @@ void serving_free(struct service *svc);
 
 /* Reads the active models again and publishes them. An artifact that cannot be used is logged and left out. */
 enum meros_code serving_reload(struct service *svc, struct meros_err *err) MEROS_MUSTCHECK;
-/* Publishing together with a commit, so that who sees the outcome sees it in answers too: begin() reads the active set
- * through the transaction that changes it, the caller commits, end() publishes (committed) or drops it. Between the two
- * nobody else publishes and nobody is answered, so nothing but the commit belongs there; end() must follow every begin() that returned MEROS_OK, on the same thread. */
+/* Commits a transaction that changes which models are active, and publishes them with it, so that who sees the outcome sees it in
+ * answers too: the active set is read through the transaction, and between commit and publishing nobody is answered. As store_commit
+ * fails; then nothing is published, and the caller rolls back. */
 struct store_conn;
-enum meros_code serving_publish_begin(struct service *svc, struct store_conn *c, struct snapshot **out,
-                                      struct meros_err *err) MEROS_MUSTCHECK;
-void serving_publish_end(struct service *svc, struct snapshot *s, bool committed);
+enum meros_code serving_commit(struct service *svc, struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
 /* The present set; snapshot_release() it. */
 const struct snapshot *serving_snapshot(struct service *svc);
 /* Where it is published: who acquires it here does not wait for a commit that is about to publish another (threads that must not
