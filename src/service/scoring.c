@@ -394,13 +394,9 @@ enum meros_code scoring_activate(struct service *svc, struct str model_id, struc
     if (rc != MEROS_OK) goto out;
     rc = write_rescored(c, &l, &r, NULL, err);
     if (rc == MEROS_OK) rc = store_model_activate(c, l.model_no, clock_now(), err);
-    if (rc == MEROS_OK) rc = store_commit(c, err);
-    if (rc != MEROS_OK) {
-        store_rollback(c);
-        goto out;
-    }
-    log_info("model.activated", KV("model", l.id), KV("segmentation", l.model->name), KV_I("version", l.version));
-    rc = serving_reload(svc, err);
+    if (rc == MEROS_OK) rc = serving_commit(svc, c, err);
+    if (rc == MEROS_OK) log_info("model.activated", KV("model", l.id), KV("segmentation", l.model->name), KV_I("version", l.version));
+    else store_rollback(c);
 out:
     rescored_done(&r);
     segment_model_free(l.model);
