@@ -1,5 +1,6 @@
 /* The kernels of factors_priv.h for three kinds of machine, and the choice among them at run time. */
 #include "factors_priv.h"
+#include "kernels_priv.h"
 
 #include <string.h>
 
@@ -39,18 +40,6 @@ static inline __attribute__((always_inline)) fk_v4f v4_load16(const uint16_t *p)
 #define v_sum4(a, b, c, d, out)                                                                              \
     ((out)[0] = v_sum(a), (out)[1] = v_sum(b), (out)[2] = v_sum(c), (out)[3] = v_sum(d))
 #include "factors_kernel.inc"
-#undef FK
-#undef FK_TARGET
-#undef VF
-#undef LANES
-#undef v_load
-#undef v_store
-#undef v_load16
-#undef v_set1
-#undef v_zero
-#undef v_fma
-#undef v_sum
-#undef v_sum4
 
 static const struct factors_kernel portable = {"portable", dots_portable, solve_portable};
 
@@ -85,18 +74,6 @@ static inline __attribute__((always_inline, target("avx2"))) void v8_sum4(__m256
 #define v_sum(a)       v8_sum(a)
 #define v_sum4(a, b, c, d, out) v8_sum4((a), (b), (c), (d), (out))
 #include "factors_kernel.inc"
-#undef FK
-#undef FK_TARGET
-#undef VF
-#undef LANES
-#undef v_load
-#undef v_store
-#undef v_load16
-#undef v_set1
-#undef v_zero
-#undef v_fma
-#undef v_sum
-#undef v_sum4
 
 static const struct factors_kernel avx2 = {"avx2", dots_avx2, solve_avx2};
 
@@ -120,46 +97,24 @@ static const struct factors_kernel avx2 = {"avx2", dots_avx2, solve_avx2};
 static const struct factors_kernel avx512 = {"avx512", dots_avx512, solve_avx512};
 #endif
 
-static const struct factors_kernel *const kernels[] = {
+static const struct factors_kernel *const kernels[KERNEL_KINDS] = {
 #ifdef __x86_64__
-    &avx512,
-    &avx2,
+    [KERNEL_AVX512] = &avx512,
+    [KERNEL_AVX2] = &avx2,
 #endif
-    &portable,
+    [KERNEL_PORTABLE] = &portable,
 };
-enum { N_KERNELS = sizeof kernels / sizeof kernels[0] };
 static const struct factors_kernel *forced;
-
-static bool runs_here(const struct factors_kernel *k)
-{
-#ifdef __x86_64__
-    if (k == &avx512) {
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-               __builtin_cpu_supports("avx512vl");
-    }
-    if (k == &avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#endif
-    return k == &portable;
-}
 
 const struct factors_kernel *factors_kernel_best(void)
 {
-    if (forced != NULL) return forced;
-    for (int i = 0; i < N_KERNELS; i++) {
-        if (runs_here(kernels[i])) return kernels[i];
-    }
-    return &portable;
+    return forced != NULL ? forced : kernels[kernel_best()];
 }
 
 bool factors_force_kernel(const char *name)
 {
-    forced = NULL;
-    if (name == NULL) return true;
-    for (int i = 0; i < N_KERNELS; i++) {
-        if (strcmp(kernels[i]->name, name) == 0 && runs_here(kernels[i])) {
-            forced = kernels[i];
-            return true;
-        }
-    }
-    return false;
+    enum kernel_kind kind;
+    const bool runs = name != NULL && kernel_named(name, &kind);
+    forced = runs ? kernels[kind] : NULL;
+    return runs || name == NULL;
 }

@@ -1,5 +1,6 @@
 /* The kernels of k-means and of the silhouette for three kinds of machine, and the choice among them at run
  * time. */
+#include "kernels_priv.h"
 #include "kmeans_priv.h"
 
 #include <math.h>
@@ -81,24 +82,6 @@ static inline __attribute__((always_inline)) uint32_t v4i_differ(km_v4i a, km_v4
     } while (0)
 #define vi_differ(a, b) v4i_differ((a), (b))
 #include "kmeans_kernel.inc"
-#undef KM
-#undef KM_TARGET
-#undef VF
-#undef VI
-#undef LANES
-#undef TILE
-#undef v_load
-#undef v_store
-#undef v_set1
-#undef v_fma
-#undef v_sub
-#undef v_sqrt
-#undef v_min
-#undef vi_load
-#undef vi_store
-#undef vi_set1
-#undef v_take_greater
-#undef vi_differ
 
 static const struct km_kernel portable = {"portable",
                                           8,
@@ -139,24 +122,6 @@ static const struct km_kernel portable = {"portable",
 #define vi_differ(a, b)                                                                                      \
     (0xffu & ~(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32((a), (b)))))
 #include "kmeans_kernel.inc"
-#undef KM
-#undef KM_TARGET
-#undef VF
-#undef VI
-#undef LANES
-#undef TILE
-#undef v_load
-#undef v_store
-#undef v_set1
-#undef v_fma
-#undef v_sub
-#undef v_sqrt
-#undef v_min
-#undef vi_load
-#undef vi_store
-#undef vi_set1
-#undef v_take_greater
-#undef vi_differ
 
 static const struct km_kernel avx2 = {
     "avx2", 16, 6, pack_avx2, assign_avx2, inertia_avx2, try_seeds_avx2, add_seed_avx2, distance_sums_avx2};
@@ -197,36 +162,18 @@ static const struct km_kernel avx512 = {"avx512",
                                         distance_sums_avx512};
 #endif
 
-static const struct km_kernel *forced;
-
-static bool runs_here(const struct km_kernel *k)
-{
+static const struct km_kernel *const kernels[KERNEL_KINDS] = {
 #ifdef __x86_64__
-    if (k == &avx512) {
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-               __builtin_cpu_supports("avx512vl");
-    }
-    if (k == &avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    [KERNEL_AVX512] = &avx512,
+    [KERNEL_AVX2] = &avx2,
 #endif
-    return k == &portable;
-}
-
-static const struct km_kernel *const kernels[] = {
-#ifdef __x86_64__
-    &avx512,
-    &avx2,
-#endif
-    &portable,
+    [KERNEL_PORTABLE] = &portable,
 };
-enum { N_KERNELS = sizeof kernels / sizeof kernels[0] };
+static const struct km_kernel *forced;
 
 const struct km_kernel *km_kernel_best(void)
 {
-    if (forced != NULL) return forced;
-    for (int i = 0; i < N_KERNELS; i++) {
-        if (runs_here(kernels[i])) return kernels[i];
-    }
-    return &portable;
+    return forced != NULL ? forced : kernels[kernel_best()];
 }
 
 const char *kmeans_kernel(void)
@@ -236,13 +183,8 @@ const char *kmeans_kernel(void)
 
 bool kmeans_force_kernel(const char *name)
 {
-    forced = NULL;
-    if (name == NULL) return true;
-    for (int i = 0; i < N_KERNELS; i++) {
-        if (strcmp(kernels[i]->name, name) == 0 && runs_here(kernels[i])) {
-            forced = kernels[i];
-            return true;
-        }
-    }
-    return false;
+    enum kernel_kind kind;
+    const bool runs = name != NULL && kernel_named(name, &kind);
+    forced = runs ? kernels[kind] : NULL;
+    return runs || name == NULL;
 }
