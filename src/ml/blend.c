@@ -261,6 +261,22 @@ static void compare(const struct fit *f, size_t k, struct blend *b)
     b->single = true;
 }
 
+static enum meros_code no_memory(const struct blend_lists *l, struct meros_err *err)
+{
+    return err_set(err, MEROS_OUT_OF_MEMORY, "no memory for %zu candidates", l->start[l->users]);
+}
+
+enum meros_code blend_ndcg(const struct blend_lists *lists, const struct blend *b, size_t k, double *out, struct meros_err *err)
+{
+    struct fit f = {.of = lists, .s = ml_alloc_raw(lists->start[lists->users], sizeof *f.s)};
+    if (f.s == NULL) return no_memory(lists, err);
+    for (size_t c = 0; c < lists->components; c++) f.inverse[c] = 1 / b->scale[c];
+    for (size_t u = 0; u < lists->users; u++) f.users += says_something(lists, u);
+    *out = f.users > 0 ? ndcg_of(&f, b->weight, k) : 0;
+    free(f.s);
+    return MEROS_OK;
+}
+
 enum meros_code blend_fit(const struct blend_lists *lists, const struct blend_params *params, const struct ml_run *run,
                           struct blend *out, struct meros_err *err)
 {
@@ -280,7 +296,7 @@ enum meros_code blend_fit(const struct blend_lists *lists, const struct blend_pa
         at.w[c] = differs ? 1 / (double)lists->components : 0;
     }
     f.s = ml_alloc_raw(lists->start[lists->users], sizeof *f.s);
-    if (f.s == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "no memory for %zu candidates", lists->start[lists->users]);
+    if (f.s == NULL) return no_memory(lists, err);
     evaluate(&f, &at);
     for (; b.iterations < STEPS_MAX; b.iterations++) {
         code = ml_run_check(run, (double)b.iterations / STEPS_MAX, "the blend", err);

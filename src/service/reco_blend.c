@@ -137,37 +137,16 @@ static bool half_of(const struct lists *l, size_t odd, struct lists *out)
     return true;
 }
 
-static enum meros_code fit_lists(const struct lists *l, const struct ml_run *run, struct blend *out, struct meros_err *err)
+static struct blend_lists lists_of(const struct lists *l)
 {
-    const struct blend_params params = BLEND_PARAMS_DEFAULT;
-    const struct blend_lists lists = {l->users, l->components, l->start, l->score, l->relevant};
-    return blend_fit(&lists, &params, run, out, err);
+    return (struct blend_lists){l->users, l->components, l->start, l->score, l->relevant};
 }
 
-static double ndcg_of(const struct lists *l, const struct blend *b)
+static enum meros_code fit_lists(const struct lists *l, const struct ml_run *run, struct blend *out, struct meros_err *err)
 {
-    double sum = 0;
-    size_t users = 0;
-    struct scored best[RECO_K];
-    float score[LIST_MAX];
-    for (size_t u = 0; u < l->users; u++) {
-        const size_t from = l->start[u], n = l->start[u + 1] - from;
-        uint32_t relevant[LIST_MAX];
-        size_t n_relevant = 0;
-        struct ranking_scores s;
-        for (size_t i = 0; i < n; i++) {
-            double v = 0;
-            for (size_t c = 0; c < l->components; c++) v += b->weight[c] / b->scale[c] * (double)l->score[(from + i) * l->components + c];
-            score[i] = (float)v;
-            if (l->relevant[from + i]) relevant[n_relevant++] = (uint32_t)i;
-        }
-        if (n_relevant == 0) continue;
-        const size_t k = topk_select(score, n, RECO_K, best);
-        ranking_score(best, k, relevant, n_relevant, RECO_K, &s);
-        sum += s.ndcg;
-        users++;
-    }
-    return users > 0 ? sum / (double)users : 0;
+    static const struct blend_params params = BLEND_PARAMS_DEFAULT;
+    const struct blend_lists lists = lists_of(l);
+    return blend_fit(&lists, &params, run, out, err);
 }
 
 /* What is to be expected on customers that a blend has not seen, as a share of what it reaches on those that it has: one half of them is
@@ -180,8 +159,11 @@ static enum meros_code honesty(const struct lists *l, const struct ml_run *run, 
     enum meros_code rc = half_of(l, 0, &halves[0]) && half_of(l, 1, &halves[1]) ? MEROS_OK : no_memory(err);
     for (int h = 0; h < 2 && rc == MEROS_OK; h++) rc = fit_lists(&halves[h], run, &b[h], err);
     for (int h = 0; h < 2 && rc == MEROS_OK; h++) {
-        own += ndcg_of(&halves[h], &b[h]);
-        others += ndcg_of(&halves[h], &b[1 - h]);
+        const struct blend_lists lists = lists_of(&halves[h]);
+        double by_other = 0;
+        rc = blend_ndcg(&lists, &b[1 - h], RECO_K, &by_other, err);
+        own += b[h].ndcg;
+        others += by_other;
     }
     *out = rc == MEROS_OK && own > 0 ? fmin(others / own, 1) : 1;
     lists_done(&halves[0]);

@@ -57,4 +57,7 @@ struct blend {
 enum meros_code blend_fit(const struct blend_lists *lists, const struct blend_params *params, const struct ml_run *run,
                           struct blend *out, struct meros_err *err) MEROS_MUSTCHECK;
 
+/* Its mean NDCG at k on these lists, which need not be those that it was learnt on; 0 where none says anything. MEROS_OUT_OF_MEMORY. */
+enum meros_code blend_ndcg(const struct blend_lists *lists, const struct blend *b, size_t k, double *out, struct meros_err *err) MEROS_MUSTCHECK;
+
 #endif

@@ -1,6 +1,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "meros/ml/blend.h"
 #include "meros/ml/rng.h"
@@ -136,6 +137,31 @@ Test(blend, one_component_that_tells_all_apart_stays_finite)
     cr_assert_eq(blend_fit(&l->of, &p, NULL, &b, NULL), MEROS_OK);
     cr_expect_eq(b.ndcg, 1);
     for (size_t c = 0; c < C; c++) cr_expect(isfinite(b.weight[c]) && b.weight[c] >= 0);
+    free(l);
+}
+
+Test(blend, is_judged_by_lists_that_it_was_not_learnt_on)
+{
+    struct lists *l = made(3, 1);
+    struct blend_params p = BLEND_PARAMS_DEFAULT;
+    struct blend b, none = {.scale = {1, 1, 1, 1}};
+    double ndcg = 0, other = 0;
+    cr_assert_eq(blend_fit(&l->of, &p, NULL, &b, NULL), MEROS_OK);
+    cr_assert_eq(blend_ndcg(&l->of, &b, p.k, &ndcg, NULL), MEROS_OK);
+    cr_expect_eq(ndcg, b.ndcg, "its own lists");
+    for (size_t c = 0; c < C; c++) {
+        struct blend one = none;
+        one.weight[c] = 1;
+        cr_assert_eq(blend_ndcg(&l->of, &one, p.k, &ndcg, NULL), MEROS_OK);
+        cr_expect_float_eq(ndcg, b.alone[c], 1e-12, "component %zu alone", c);
+    }
+    const struct blend_lists first = {USERS / 2, C, l->start, l->score, l->relevant}, rest = {USERS - USERS / 2, C, l->start + USERS / 2, l->score, l->relevant};
+    cr_assert_eq(blend_ndcg(&first, &b, p.k, &ndcg, NULL), MEROS_OK);
+    cr_assert_eq(blend_ndcg(&rest, &b, p.k, &other, NULL), MEROS_OK);
+    cr_expect_float_eq((ndcg + other) / 2, b.ndcg, 1e-12);
+    memset(l->relevant, 0, sizeof l->relevant);
+    cr_assert_eq(blend_ndcg(&l->of, &b, p.k, &ndcg, NULL), MEROS_OK);
+    cr_expect_eq(ndcg, 0, "of lists that say nothing");
     free(l);
 }
 
