@@ -93,14 +93,28 @@ static enum meros_code fit_bm25(struct pairs *pairs, const struct item_knn_param
     return code;
 }
 
+/* No more neighbours than there can be. */
+static size_t kept(const struct item_knn_params *params, size_t items)
+{
+    const size_t k = (size_t)params->k;
+    return k <= items ? k : items > 0 ? items : 1;
+}
+
+size_t item_knn_memory(const struct item_knn_params *params, size_t users, size_t items, size_t n, struct ml_pool *pool)
+{
+    struct ml_need need = {0};
+    pairs_need(items, kept(params, items), (size_t)ml_pool_threads(pool), &need);
+    if (params->weighting == ITEM_KNN_BM25) ml_need_add(&need, 1, interactions_memory(items, n) + interactions_memory(users, n));
+    return need.overflow ? SIZE_MAX : need.bytes;
+}
+
 enum meros_code item_knn_fit(const struct interactions *by_user, const struct interactions *by_item,
                              const struct item_knn_params *params, const struct ml_run *run, struct neighbours *out,
                              struct meros_err *err)
 {
     enum meros_code code = check(params, err);
     if (code != MEROS_OK) return code;
-    struct pairs pairs = {.by_user = by_user, .by_item = by_item, .k = (size_t)params->k, .what = "the item neighbours"};
-    if (pairs.k > by_item->rows) pairs.k = by_item->rows > 0 ? by_item->rows : 1; /* no more than there can be */
+    struct pairs pairs = {.by_user = by_user, .by_item = by_item, .k = kept(params, by_item->rows), .what = "the item neighbours"};
     if (params->weighting == ITEM_KNN_PLAIN) return fit_cosine(&pairs, params->shrink, run, out, err);
     return fit_bm25(&pairs, params, run, out, err);
 }

@@ -190,6 +190,12 @@ static void fit_rows(void *arg, size_t part, int worker)
     }
 }
 
+void pairs_need(size_t items, size_t k, size_t threads, struct ml_need *need)
+{
+    ml_need_add(need, items, threads * (2 * sizeof(float) + sizeof(uint32_t)));
+    ml_need_add(need, items, k * (sizeof(struct scored) + sizeof(uint32_t) + sizeof(float)) + sizeof(size_t) + sizeof(uint32_t));
+}
+
 enum meros_code pairs_fit(const struct pairs *p, const struct ml_run *run, struct neighbours *out, struct meros_err *err)
 {
     const size_t items = p->by_item->rows, threads = (size_t)ml_pool_threads(ml_run_pool(run));
@@ -199,9 +205,7 @@ enum meros_code pairs_fit(const struct pairs *p, const struct ml_run *run, struc
     if (p->by_item->cols != p->by_user->rows || items != p->by_user->cols || p->by_item->n != p->by_user->n) {
         return err_set(err, MEROS_UNPROCESSABLE, "the interactions by item are not those by user transposed");
     }
-    ml_need_add(&need, items, threads * (2 * sizeof(float) + sizeof(uint32_t)));
-    ml_need_add(&need, items, p->k * (sizeof(struct scored) + sizeof(uint32_t) + sizeof(float)) + sizeof(size_t) +
-                                  sizeof(uint32_t));
+    pairs_need(items, p->k, threads, &need);
     code = ml_need_check(&need, run == NULL ? 0 : run->memory_budget, p->what, err);
     if (code != MEROS_OK) return code;
     w.sum = ml_alloc(threads, 2 * items * sizeof *w.sum);

@@ -3,6 +3,7 @@
 #define MEROS_ML_PAIRS_PRIV_H
 
 #include "meros/ml/interactions.h"
+#include "meros/ml/matrix.h"
 #include "meros/ml/neighbours.h"
 #include "meros/ml/parallel.h"
 
@@ -19,6 +20,8 @@ struct pairs {
     const void *arg;
     const char *what; /* for errors and keep_going */
 };
+/* What pairs_fit allocates at its peak, beside its inputs. */
+void pairs_need(size_t items, size_t k, size_t threads, struct ml_need *need);
 enum meros_code pairs_fit(const struct pairs *p, const struct ml_run *run, struct neighbours *out,
                           struct meros_err *err) MEROS_MUSTCHECK;
 

@@ -43,6 +43,26 @@ static size_t steps_of(const struct sequences *s, const struct transitions_param
     return n;
 }
 
+/* Of n steps: the triples, their matrix and its sorting; the lists and the table. */
+static void need_of(size_t n, size_t items, const struct transitions_params *p, struct ml_need *need)
+{
+    ml_need_add(need, n, sizeof(struct interaction) + 12);
+    ml_need_add(need, items, 4 * sizeof(size_t));
+    ml_need_add(need, items, (size_t)p->k * 16);
+}
+
+size_t transitions_memory(const struct sequences *s, size_t items, const struct transitions_params *p)
+{
+    struct ml_need need = {0};
+    size_t steps = 0;
+    for (size_t seq = 0; seq < s->n; seq++) {
+        const size_t n = s->start[seq + 1] - s->start[seq];
+        for (size_t gap = 1; gap <= (size_t)p->window && gap < n; gap++) steps += n - gap;
+    }
+    need_of(steps, items, p, &need);
+    return need.overflow ? SIZE_MAX : need.bytes;
+}
+
 static enum meros_code keep_best(const struct interactions *steps, const struct transitions_params *p,
                                  struct neighbours *out, struct meros_err *err)
 {
@@ -76,9 +96,7 @@ enum meros_code transitions_fit(const struct sequences *s, size_t items, const s
     if (code != MEROS_OK) return code;
     const size_t n = steps_of(s, params, NULL);
     struct ml_need need = {0};
-    ml_need_add(&need, n, sizeof(struct interaction) + 12); /* the triples; their matrix and its sorting */
-    ml_need_add(&need, items, 4 * sizeof(size_t));
-    ml_need_add(&need, items, (size_t)params->k * 16);
+    need_of(n, items, params, &need);
     code = ml_need_check(&need, budget, "what follows what", err);
     if (code != MEROS_OK) return code;
     struct interaction *triples = ml_alloc_raw(n, sizeof *triples);

@@ -82,7 +82,7 @@ static enum meros_code add_product(void *arg, const struct product_record *p, st
 enum meros_code reco_texts_read(struct reco_texts *x, struct training *t, const struct reco_data *d, struct meros_err *err)
 {
     struct reading r = {.x = x};
-    x->corpus = text_corpus_new(d->budget > d->bytes ? d->budget - d->bytes : 1);
+    x->corpus = text_corpus_new(reco_data_left(d));
     if (x->corpus == NULL) return no_memory(err);
     for (;;) {
         const size_t before = r.seen;
@@ -129,8 +129,12 @@ enum meros_code reco_texts_fit(struct reco_texts *x, struct training *t, struct 
     x->corpus = NULL;
     if (rc == MEROS_OK) rc = tfidf_fit(&counts, &params, &run, &alike, err);
     if (rc == MEROS_OK) rc = of_items(x, d, &alike, err);
-    if (rc == MEROS_OK) d->content = alike;
-    else neighbours_done(&alike);
+    if (rc == MEROS_OK) {
+        d->content = alike;
+        d->bytes += (alike.items + 1) * sizeof *alike.start + alike.n * (sizeof *alike.item + sizeof *alike.score);
+    } else {
+        neighbours_done(&alike);
+    }
     interactions_done(&counts);
     return rc;
 }

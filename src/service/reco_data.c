@@ -138,6 +138,19 @@ uint32_t reco_data_item(const struct reco_data *d, int64_t product_no)
     return (uint32_t)from;
 }
 
+static enum meros_code count_taken(struct reco_data *d, struct meros_err *err)
+{
+    bool *taken = calloc(d->items + 1, sizeof *taken);
+    if (taken == NULL) return no_memory(err);
+    for (size_t i = 0; i < d->n; i++) {
+        if (!(d->weight[i] > 0)) continue;
+        d->taken += !taken[d->item[i]];
+        taken[d->item[i]] = true;
+    }
+    free(taken);
+    return MEROS_OK;
+}
+
 static enum meros_code number_items(struct reading *r, struct meros_err *err)
 {
     struct reco_data *d = r->d;
@@ -159,7 +172,7 @@ static enum meros_code number_items(struct reading *r, struct meros_err *err)
     free(r->product);
     r->product = NULL;
     d->bytes -= r->cap * sizeof *r->product;
-    return rc;
+    return rc == MEROS_OK ? count_taken(d, err) : rc;
 }
 
 /* --- the order of what has one moment, which tells nothing: by a number that the seed makes of it */

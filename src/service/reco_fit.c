@@ -94,20 +94,29 @@ static enum meros_code popular(const struct reco_data *d, enum reco_part part, d
     return MEROS_OK;
 }
 
-/* --- EASE, of the items that anybody took: what nobody took says nothing and would cost as much */
+/* --- EASE, of the items that anybody took (d->taken of all): what nobody took says nothing and would cost as much */
 
 static size_t number_taken(const struct reco_data *d, enum reco_part part, uint32_t *number, uint32_t *taken)
 {
     size_t n = 0;
     for (size_t i = 0; i < d->items; i++) number[i] = UINT32_MAX;
     for (size_t u = 0; u < d->users; u++)
-        for (size_t i = d->start[u]; i < reco_data_end(d, part, u); i++) number[d->item[i]] = 0;
+        for (size_t i = d->start[u]; i < reco_data_end(d, part, u); i++)
+            if (d->weight[i] > 0) number[d->item[i]] = 0;
     for (size_t i = 0; i < d->items; i++) {
         if (number[i] == UINT32_MAX) continue;
         number[i] = (uint32_t)n;
         taken[n++] = (uint32_t)i;
     }
     return n;
+}
+
+/* How many entries of each of n items' rows are kept. */
+static size_t ease_row(size_t n)
+{
+    size_t row = EASE_ENTRIES / (n > 0 ? n : 1);
+    if (row < EASE_ROW_MIN) row = EASE_ROW_MIN;
+    return row < n ? row : n;
 }
 
 /* Rows of the n items in `taken` as rows of all. */
@@ -136,8 +145,7 @@ static enum meros_code ease(struct recommender *r, double lambda, const struct r
     const size_t n = number_taken(d, part, number, taken);
     rc = build(d, part, RECO_READ_AT_MOST_ONE, number, n, &x, err);
     if (rc == MEROS_OK) rc = ease_fit(&x.by_user, &x.by_item, lambda, run, &m, err);
-    const size_t row = n == 0 ? 1 : EASE_ENTRIES / n;
-    if (rc == MEROS_OK) rc = reco_rows_of(&m, row < EASE_ROW_MIN ? EASE_ROW_MIN : row, &rows, err);
+    if (rc == MEROS_OK) rc = reco_rows_of(&m, ease_row(n), &rows, err);
     if (rc == MEROS_OK) rc = widen(&rows, number, taken, d->items, err);
     if (rc == MEROS_OK) {
         r->ease = rows;
@@ -179,21 +187,31 @@ static enum meros_code als(struct recommender *r, const struct als_params *p, co
     return MEROS_OK;
 }
 
+/* What customers took, in order; item NULL: only where each of them begins. */
+static void sequences_of(const struct reco_data *d, enum reco_part part, size_t *start, uint32_t *item)
+{
+    size_t n = 0;
+    for (size_t u = 0; u < d->users; u++) {
+        start[u] = n;
+        for (size_t i = d->start[u]; i < reco_data_end(d, part, u); i++) {
+            if (!(d->weight[i] > 0)) continue;
+            if (item != NULL) item[n] = d->item[i];
+            n++;
+        }
+    }
+    start[d->users] = n;
+}
+
 static enum meros_code sequence(struct recommender *r, const struct reco_data *d, enum reco_part part, struct meros_err *err)
 {
     const struct transitions_params p = TRANSITIONS_PARAMS_DEFAULT;
-    size_t *start = malloc((d->users + 1) * sizeof *start), n = 0;
+    size_t *start = malloc((d->users + 1) * sizeof *start);
     uint32_t *item = malloc((d->n + 1) * sizeof *item);
     enum meros_code rc = start == NULL || item == NULL ? no_memory(err) : MEROS_OK;
-    for (size_t u = 0; rc == MEROS_OK && u < d->users; u++) {
-        start[u] = n;
-        for (size_t i = d->start[u]; i < reco_data_end(d, part, u); i++)
-            if (d->weight[i] > 0) item[n++] = d->item[i];
-    }
     if (rc == MEROS_OK) {
-        start[d->users] = n;
+        sequences_of(d, part, start, item);
         const struct sequences s = {.n = d->users, .start = start, .item = item};
-        rc = transitions_fit(&s, d->items, &p, d->budget - d->bytes, &r->next, err);
+        rc = transitions_fit(&s, d->items, &p, reco_data_left(d), &r->next, err);
         r->next_decay = p.decay;
     }
     free(start);
@@ -343,7 +361,7 @@ static enum meros_code repeats(struct recommender *r, const struct reco_data *d,
         const int64_t *at = bsearch(&l->customer_no, who, n, sizeof *who, by_number);
         p[i] = (struct repeat_purchase){(uint32_t)(at - who), reco_data_item(d, l->product_no), (double)l->at / day};
     }
-    if (rc == MEROS_OK) rc = repeat_fit(p, d->n_lines, d->items, (double)end / day, &params, d->budget - d->bytes, items, err);
+    if (rc == MEROS_OK) rc = repeat_fit(p, d->n_lines, d->items, (double)end / day, &params, reco_data_left(d), items, err);
     for (size_t i = 0; rc == MEROS_OK && i < d->items; i++) r->repeat_days[i] = items[i].days;
     free(who);
     free(p);
@@ -360,18 +378,44 @@ enum meros_code reco_fit_rest(struct recommender *r, const struct reco_data *d, 
     return rc;
 }
 
-size_t reco_fit_memory(enum reco_algorithm a, const struct reco_settings *s, const struct reco_data *d, struct ml_pool *pool)
+static size_t als_bytes(const struct als_params *p, const struct reco_data *d, struct ml_pool *pool)
 {
-    const size_t inputs = matrix_memory(d);
-    if (a == RECO_EASE) return inputs + ease_memory(d->items) + EASE_ENTRIES * (sizeof(uint32_t) + sizeof(float));
-    if (a != RECO_ALS) return 0;
     size_t *start = calloc(d->items + 1, sizeof *start);
     if (start == NULL) return SIZE_MAX;
     for (size_t i = 0; i < d->n; i++) start[d->item[i] + 1]++;
     for (size_t i = 0; i < d->items; i++) start[i + 1] += start[i];
     const struct interactions by_user = {.rows = d->users, .cols = d->items, .n = d->n, .start = d->start};
     const struct interactions by_item = {.rows = d->items, .cols = d->users, .n = d->n, .start = start};
-    const size_t bytes = als_memory(&s->als, &by_user, &by_item, pool);
+    const size_t bytes = als_memory(p, &by_user, &by_item, pool);
     free(start);
-    return inputs + bytes;
+    return bytes;
+}
+
+static size_t sequence_bytes(const struct reco_data *d)
+{
+    const struct transitions_params p = TRANSITIONS_PARAMS_DEFAULT;
+    size_t *start = malloc((d->users + 1) * sizeof *start);
+    if (start == NULL) return SIZE_MAX;
+    sequences_of(d, RECO_PART_ALL, start, NULL);
+    const size_t bytes = transitions_memory(&(struct sequences){.n = d->users, .start = start}, d->items, &p);
+    free(start);
+    return bytes;
+}
+
+static size_t sum_of(size_t a, size_t b)
+{
+    size_t sum;
+    return __builtin_add_overflow(a, b, &sum) ? SIZE_MAX : sum;
+}
+
+size_t reco_fit_memory(enum reco_algorithm a, const struct reco_settings *s, const struct reco_data *d, struct ml_pool *pool)
+{
+    const size_t inputs = matrix_memory(d);
+    switch (a) {
+    case RECO_EASE: return sum_of(inputs + ease_row(d->taken) * d->taken * (sizeof(uint32_t) + sizeof(float)), ease_memory(d->taken));
+    case RECO_ITEM_KNN: return sum_of(inputs, item_knn_memory(&s->knn, d->users, d->items, d->n, pool));
+    case RECO_ALS: return sum_of(inputs, als_bytes(&s->als, d, pool));
+    case RECO_SEQUENCE: return sum_of((d->users + 1) * sizeof(size_t) + d->n * sizeof(uint32_t), sequence_bytes(d));
+    default: return 0;
+    }
 }

@@ -84,14 +84,9 @@ static bool turn(struct reco_settings *s, enum knob knob, double factor)
     return true;
 }
 
-static size_t left(const struct reco_data *d)
-{
-    return d->budget > d->bytes ? d->budget - d->bytes : 0;
-}
-
 static bool fits(const struct reco_training *t, enum reco_algorithm a, const struct reco_settings *s)
 {
-    return reco_fit_memory(a, s, &t->data, t->base.pool) <= left(&t->data);
+    return reco_fit_memory(a, s, &t->data, t->base.pool) <= reco_data_left(&t->data);
 }
 
 /* From the best settings so far up as long as it helps, else down. */
@@ -152,15 +147,16 @@ static bool wanted(const struct reco_params *p, enum reco_algorithm a)
 static void leave_out(const struct reco_training *t, enum reco_algorithm a, struct reco_candidate *c)
 {
     const struct reco_data *d = &t->data;
-    const size_t needs = reco_fit_memory(a, &t->params.settings, d, t->base.pool), has = left(d);
+    const size_t needs = reco_fit_memory(a, &t->params.settings, d, t->base.pool), has = reco_data_left(d);
+    const size_t products = a == RECO_EASE ? d->taken : d->items;
     if (a == RECO_CONTENT && d->content.n == 0)
         snprintf(c->left_out, sizeof c->left_out, "No two products have words of their name, category, description or attributes in common.");
-    else if (a == RECO_EASE && d->items > EASE_ITEMS_MAX)
-        snprintf(c->left_out, sizeof c->left_out, "There are %zu products, of which \"ease\" can take %d.", d->items, EASE_ITEMS_MAX);
+    else if (a == RECO_EASE && products > EASE_ITEMS_MAX)
+        snprintf(c->left_out, sizeof c->left_out, "There are %zu products, of which \"ease\" can take %d.", products, EASE_ITEMS_MAX);
     else if (needs > has)
         snprintf(c->left_out, sizeof c->left_out,
                  "\"%s\" takes some %zu MB for %zu products and %zu customers, and %zu MB are left of what a job may use; raise MEROS_TRAINING_MEMORY.",
-                 reco_algorithm_words[a], (needs >> 20) + 1, d->items, d->users, has >> 20);
+                 reco_algorithm_words[a], (needs >> 20) + 1, products, d->users, has >> 20);
 }
 
 static enum meros_code consider(struct reco_training *t, struct meros_err *err)
@@ -169,8 +165,8 @@ static enum meros_code consider(struct reco_training *t, struct meros_err *err)
         struct reco_candidate *c = &t->candidates[a];
         c->considered = wanted(&t->params, (enum reco_algorithm)a);
         c->settings = t->params.settings;
-        if (!c->considered) continue;
         leave_out(t, (enum reco_algorithm)a, c);
+        if (!c->considered) continue;
         if (c->left_out[0] == '\0') t->work += cost((enum reco_algorithm)a) * (tries((enum reco_algorithm)a) + 2);
         else if (t->params.algorithm == a)
             return err_set(err, a == RECO_CONTENT ? MEROS_UNPROCESSABLE : MEROS_OUT_OF_MEMORY, "%s", c->left_out);
@@ -265,7 +261,7 @@ static void choose(struct reco_training *t)
     }
     /* Nobody has three products to choose by: what needs least, as far as anybody has two. */
     t->chosen_by = "too_few_interactions";
-    if (t->data.test_users > 0) t->chosen = RECO_ITEM_KNN;
+    if (t->data.test_users > 0 && takes_part(t, RECO_ITEM_KNN)) t->chosen = RECO_ITEM_KNN;
 }
 
 enum meros_code reco_search(struct reco_training *t, struct meros_err *err)

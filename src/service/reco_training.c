@@ -7,6 +7,7 @@
 
 #include "meros/base/clock.h"
 #include "meros/base/crypto.h"
+#include "meros/base/log.h"
 #include "reco_training_priv.h"
 
 static struct reco_training *of(struct training *t)
@@ -28,10 +29,10 @@ static void write_params(const struct training *base, struct jsonw *w)
 }
 
 /* What the model answers with, and what can be asked for by name or fills a shelf: the chosen one (of a blend its components),
- * similar products, what comes next, what is like it, what everybody takes. */
+ * similar products, what comes next, what is like it, what everybody takes; all but what was left out. */
 static bool part_of_model(const struct reco_training *t, int a)
 {
-    if (a == RECO_BLEND || (a == RECO_CONTENT && t->data.content.n == 0)) return false;
+    if (a == RECO_BLEND || t->candidates[a].left_out[0] != '\0') return false;
     if (a == RECO_EASE || a == RECO_ALS) return (int)t->chosen == a || (t->chosen == RECO_BLEND && t->blend[a] > 0);
     return true;
 }
@@ -41,8 +42,10 @@ static enum meros_code fit_all(struct reco_training *t, struct meros_err *err)
     struct recommender *r = t->model;
     enum meros_code rc = MEROS_OK;
     for (int a = 0; a < RECO_ALGORITHMS && rc == MEROS_OK; a++) {
-        if (!part_of_model(t, a)) continue;
         const struct reco_candidate *c = &t->candidates[a];
+        if (c->left_out[0] != '\0')
+            log_info("recommendations.left_out", KV("job", t->base.ctx->id), KV("algorithm", reco_algorithm_words[a]), KV("why", c->left_out));
+        if (!part_of_model(t, a)) continue;
         struct training_part part = reco_work(t, (enum reco_algorithm)a, 1, "fitting");
         rc = reco_fit(r, (enum reco_algorithm)a, c->considered ? &c->settings : &t->params.settings, &t->data, RECO_PART_ALL, &part, err);
     }

@@ -62,6 +62,7 @@ struct reco_basket_line {
  * of one moment in an order drawn by the seed; weights are not 0. */
 struct reco_data {
     size_t users, items, n, bytes, budget;
+    size_t taken;         /* items with an interaction of positive weight */
     int64_t *customer_no; /* users */
     size_t *start;        /* users + 1 */
     size_t *valid_from, *test_from; /* users: where the parts begin; start[u + 1] where nothing is held out of u */
@@ -72,7 +73,7 @@ struct reco_data {
     struct reco_basket_line *lines; /* by order */
     size_t n_lines, orders;
     size_t texts;         /* products with a text */
-    struct neighbours content; /* of those; moved into the model */
+    struct neighbours content; /* of those; copied into models */
     int64_t first_at, last_at;
     size_t negative;      /* interactions below 0 */
     size_t valid_users, test_users; /* of whom something is held out */
@@ -82,6 +83,12 @@ enum reco_part { RECO_PART_VALIDATION, RECO_PART_TEST, RECO_PART_ALL }; /* what 
 static inline size_t reco_data_end(const struct reco_data *d, enum reco_part part, size_t u)
 {
     return part == RECO_PART_VALIDATION ? d->valid_from[u] : part == RECO_PART_TEST ? d->test_from[u] : d->start[u + 1];
+}
+
+/* What is left of the budget; at least 1, as 0 is no limit. */
+static inline size_t reco_data_left(const struct reco_data *d)
+{
+    return d->budget > d->bytes ? d->budget - d->bytes : 1;
 }
 
 enum meros_code reco_data_read(struct reco_data *d, struct training *t, const struct reco_params *p, struct meros_err *err) MEROS_MUSTCHECK;
@@ -109,14 +116,14 @@ enum meros_code reco_fit_rest(struct recommender *r, const struct reco_data *d, 
 void reco_forget(struct recommender *r, enum reco_algorithm a);
 /* `to` gets what `from` has of component `a`, which `from` then has not. */
 void reco_move(struct recommender *to, struct recommender *from, enum reco_algorithm a);
-/* Bytes that fitting takes beside the data, of the algorithms that may not fit the budget (0 of others). */
+/* Bytes that fitting takes beside the data, at most, of the algorithms that may not fit the budget (0 of others). */
 size_t reco_fit_memory(enum reco_algorithm a, const struct reco_settings *s, const struct reco_data *d, struct ml_pool *pool);
 
 /* --- reco_search.c */
 
 struct reco_candidate {
     bool considered, measured;       /* measured: validation (where it chose) and test */
-    char left_out[RECO_LEFT_OUT_MAX]; /* why, in words; "": it was not */
+    char left_out[RECO_LEFT_OUT_MAX]; /* why, in words, it is no part of the model either; "": it is not left out */
     struct reco_settings settings;   /* the best ones found, or given */
     int tried;                       /* settings */
     struct ranking_metrics validation, test;

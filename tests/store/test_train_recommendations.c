@@ -325,7 +325,37 @@ Test(train_recommendations, leaves_out_what_does_not_fit_and_says_so, .timeout =
     cr_expect(why.n > 20 && memmem(why.p, why.n, "4001 products", 13) != NULL, "%.*s", (int)why.n, why.p);
     cr_expect_eq(json_kind(json_get(candidate(result, "item_knn"), "left_out")), JSON_KIND_NULL);
     json_free(result);
+
+    /* Enough for a hundred neighbours of each product, not for the two hundred that a search would go on to. */
+    s.svc.settings.training_memory_bytes = 12u << 20;
+    result = train(&s, "{}");
+    cr_expect_eq(json_kind(json_get(candidate(result, "item_knn"), "left_out")), JSON_KIND_NULL);
+    json_free(result);
+    s.svc.settings.training_memory_bytes = 5u << 20;
+    result = train(&s, "{}");
+    cr_expect(str_is(algorithm_of(result), "popular"));
+    cr_expect(str_present(json_str(json_get(candidate(result, "item_knn"), "left_out"))));
+    cr_expect(str_present(json_str(json_get(candidate(result, "sequence"), "left_out"))));
+    json_free(result);
+    fails(&s, "{\"algorithm\":\"item_knn\"}", "4001 products");
+    json_free(train(&s, "{\"algorithm\":\"popular\"}"));
     s.svc.settings.training_memory_bytes = 1u << 16;
     fails(&s, "{}", "MEROS_TRAINING_MEMORY");
+    close_shop(&s);
+}
+
+Test(train_recommendations, of_products_that_nobody_has_met_takes_no_memory_for_ease, .timeout = 300)
+{
+    struct shop s;
+    struct buf b;
+    open_shop_with(&s, 2, 40u << 20);
+    fill(&s, 200);
+    buf_init(&b, 16 << 20);
+    buf_str(&b, "product_id,name\n");
+    for (int i = 0; i < 6000; i++) buf_printf(&b, "new%d,Fresh thing %d\n", i, i);
+    import(&s, DATASET_PRODUCTS, &b);
+    struct json *result = train(&s, "{\"algorithm\":\"ease\",\"evaluate\":false}");
+    cr_expect_eq(json_int(metric(result, "products")), 6040);
+    json_free(result);
     close_shop(&s);
 }

@@ -35,6 +35,9 @@ struct item_knn_params {
         .k = 100, .weighting = ITEM_KNN_BM25, .shrink = 0, .k1 = 1.2, .b = 0.75                              \
     }
 
+/* The bytes that item_knn_fit will have allocated at its peak, table included, beside its inputs of n entries. */
+size_t item_knn_memory(const struct item_knn_params *params, size_t users, size_t items, size_t n, struct ml_pool *pool);
+
 /* by_item is the transpose of by_user. *out is written on success only. MEROS_UNPROCESSABLE for bad parameters or
  * sums that leave float32, MEROS_OUT_OF_MEMORY, MEROS_CANCELLED. run may be NULL. */
 enum meros_code item_knn_fit(const struct interactions *by_user, const struct interactions *by_item,

@@ -27,6 +27,9 @@ struct transitions_params {
         .k = 50, .window = 5, .decay = 0.5, .shrink = 5                                                      \
     }
 
+/* The bytes that transitions_fit will have allocated at its peak, table included, at most. Looks at s->start only. */
+size_t transitions_memory(const struct sequences *s, size_t items, const struct transitions_params *params);
+
 /* *out is written on success only. Memory while it works: 32 bytes an event and place of the window at most.
  * MEROS_UNPROCESSABLE for bad parameters, items >= items or weights that make no sense; MEROS_OUT_OF_MEMORY, also past
  * budget bytes (0: no limit). */

@@ -153,5 +153,12 @@ Test(item_knn, refuses_what_makes_no_sense_and_keeps_its_budget)
     struct ml_run run = {.memory_budget = 100};
     cr_expect_eq(item_knn_fit(&b.user, &b.item, &p, &run, &t, &err), MEROS_OUT_OF_MEMORY);
     cr_assert_null(t.start);
+    run.memory_budget = item_knn_memory(&p, 30, 20, b.user.n, NULL);
+    cr_expect_eq(item_knn_fit(&b.user, &b.item, &p, &run, &t, &err), MEROS_OK, "what it says that it takes is enough");
+    neighbours_done(&t);
+    run.memory_budget--;
+    cr_expect_eq(item_knn_fit(&b.user, &b.item, &p, &run, &t, &err), MEROS_OUT_OF_MEMORY);
+    p.k = NEIGHBOURS_MAX;
+    cr_expect_lt(item_knn_memory(&p, 30, 20, b.user.n, NULL), 20 * 20 * 20, "no more neighbours than there can be");
     both_done(&b);
 }

@@ -148,6 +148,8 @@ Test(transitions, of_nothing_are_nothing_and_nonsense_is_refused)
     cr_expect_eq(transitions_fit(&s, 6, &p, 0, &t, &err), MEROS_UNPROCESSABLE);
     s.weight = NULL;
     cr_expect_eq(transitions_fit(&s, 6, &p, 10, &t, &err), MEROS_OUT_OF_MEMORY);
+    cr_assert_eq(transitions_fit(&s, 6, &p, transitions_memory(&s, 6, &p), &t, &err), MEROS_OK, "what it says that it takes is enough");
+    neighbours_done(&t);
     p.decay = 0;
     cr_expect_eq(transitions_fit(&s, 6, &p, 0, &t, &err), MEROS_UNPROCESSABLE);
     cr_assert_null(t.start);
