@@ -14,6 +14,7 @@ enum {
     AWAY_MS = 1000,            /* after the database refused a batch for good, so long nothing new is taken */
     GATHER_MAX_NS = 3000000,   /* of gathering in all */
     GATHER_PAUSE_NS = 300000,  /* nothing has come for so long: nobody else will */
+    ENOUGH = 48,               /* requests that wait: more would make the batch hardly cheaper, and it later */
     CHOOSE_FROM = 80,          /* requests that wait: then a lane takes its own customers' */
     CHOOSE_NS = 20000000       /* and those of others only if they have waited so long */
 };
@@ -44,6 +45,14 @@ static const struct lane *busy_lane(const struct lane *l)
     return NULL;
 }
 
+/* Under the lock: requests whose batches other lanes have at the database. */
+static size_t under_way(const struct lane *l)
+{
+    size_t n = 0;
+    for (int k = 0; k < INGEST_LANES; k++) n += &l->path->lanes[k] != l ? l->path->lanes[k].landing : 0;
+    return n;
+}
+
 /* Under the lock, something waits. Clients that wait for their answers come again together as soon as they have them. The
  * batch that took the first few of them alone would make the rest wait for a whole commit more, and so on for ever. So for
  * a moment after its last batch a writer lets as many come as are its share, as long as they keep coming; while another
@@ -54,7 +63,7 @@ static void gather(struct lane *l)
 {
     struct ingest *g = l->path;
     const int64_t pause = least(l->quickest_ns / 8, GATHER_PAUSE_NS), most = l->answered_ns + GATHER_MAX_NS;
-    g->wanted = l->expected;
+    g->wanted = l->expected < ENOUGH ? l->expected : ENOUGH;
     while (g->head != NULL && g->requests < g->wanted && !g->stopping) {
         const struct lane *other = busy_lane(l);
         const int64_t now = clock_mono_ns(),
@@ -75,14 +84,17 @@ static bool for_another(const struct lane *l, const struct pending *p, int64_t b
     return p->n == 1 && p->side % INGEST_LANES != mine && p->submitted_ns > before_ns;
 }
 
-/* Under the lock: what waits, up to a batch. */
+/* Under the lock: what waits, up to a batch; and while others are under way no more than its share of all, so that the lanes'
+ * batches become alike: of two that take in turns what has come, one would for ever have nearly all of the clients, and the
+ * other's disk flush, which takes as long, carry a few. */
 static struct pending *take_batch(struct lane *l, bool choose)
 {
     struct ingest *g = l->path;
     struct pending *first = NULL, **end = &first, **at = &g->head;
     size_t items = 0, bytes = 0;
     const int64_t before_ns = clock_mono_ns() - CHOOSE_NS;
-    while (*at != NULL) {
+    const size_t others = under_way(l), most = others > 0 ? (g->requests + others + INGEST_LANES - 1) / INGEST_LANES : g->requests;
+    while (*at != NULL && l->landing < most) {
         struct pending *p = *at;
         if (choose && for_another(l, p, before_ns)) {
             at = &p->next;
@@ -208,9 +220,7 @@ void *lane_write(void *arg)
         if (rc == MEROS_OK) note_success(l, clock_mono_ns() - from, items);
         else note_failure(g, rc, &err);
         pthread_mutex_lock(&g->lock);
-        const struct lane *other = busy_lane(l);
-        const size_t come = l->landing + g->requests, share = (come + (other != NULL ? other->landing : 0)) / INGEST_LANES;
-        l->expected = come > share ? come : share;
+        l->expected = (l->landing + g->requests + under_way(l)) / INGEST_LANES;
         l->batch = NULL;
         l->landing = 0;
         if (g->wanted > 0) pthread_cond_signal(&g->filled); /* who gathers waits for this commit no longer */
