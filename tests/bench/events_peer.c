@@ -1,6 +1,8 @@
 /* The yardstick of the ingest benchmark: the same HTTP server library with the flags that the service uses, and behind it
- * a pool of 16 database connections on 16 threads; each request is one INSERT that commits before the answer.
- *     build/events_peer PORT DATABASE_URL      (runs until its standard input ends) */
+ * a pool of 16 database connections; each request is one INSERT that commits before the answer.
+ *     build/events_peer PORT DATABASE_URL waiting|suspended      (runs until its standard input ends)
+ * waiting: 16 threads of the server, each with a connection to the database, on which it waits: how a pool is mostly used.
+ * suspended: 4 threads of the server hand each request to 16 others and go on: the best that a pool can do. */
 #include <jansson.h>
 #include <libpq-fe.h>
 #include <microhttpd.h>
@@ -24,6 +26,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t filled = PTHREAD_COND_INITIALIZER;
 static struct request *head, **tail = &head;
 static const char *url;
+static int waiting;
 
 static const char insert[] =
     "insert into events (customer_no, event_key, kind, type, occurred_at, product_no, value, properties, event_id) "
@@ -49,16 +52,22 @@ static int land(PGconn *db, const char *body, size_t n)
     return status;
 }
 
-static void *work(void *arg)
+static PGconn *connect_database(void)
 {
     PGconn *db = PQconnectdb(url);
-    (void)arg;
     PGresult *r = PQprepare(db, "land", insert, 7, NULL);
     if (PQresultStatus(r) != PGRES_COMMAND_OK) {
         fputs(PQerrorMessage(db), stderr);
         exit(1);
     }
     PQclear(r);
+    return db;
+}
+
+static void *work(void *arg)
+{
+    PGconn *db = connect_database();
+    (void)arg;
     for (;;) {
         pthread_mutex_lock(&lock);
         while (head == NULL) pthread_cond_wait(&filled, &lock);
@@ -91,7 +100,11 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
         *data_n = 0;
         return MHD_YES;
     }
-    if (!q->done) {
+    if (waiting) {
+        static _Thread_local PGconn *db; /* of this thread of the server */
+        if (db == NULL) db = connect_database();
+        q->status = land(db, q->body, q->n);
+    } else if (!q->done) {
         q->connection = c;
         MHD_suspend_connection(c);
         pthread_mutex_lock(&lock);
@@ -119,12 +132,13 @@ static void on_end(void *cls, struct MHD_Connection *c, void **state, enum MHD_R
 
 int main(int argc, char **argv)
 {
-    if (argc != 3) return 2;
+    if (argc != 4) return 2;
     url = argv[2];
+    waiting = strcmp(argv[3], "waiting") == 0;
     pthread_t threads[CONNECTIONS];
-    for (int i = 0; i < CONNECTIONS; i++) pthread_create(&threads[i], NULL, work, NULL);
+    for (int i = 0; i < CONNECTIONS && !waiting; i++) pthread_create(&threads[i], NULL, work, NULL);
     struct MHD_Daemon *d = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, (uint16_t)atoi(argv[1]),
-                                            NULL, NULL, on_request, NULL, MHD_OPTION_THREAD_POOL_SIZE, 4u, MHD_OPTION_NOTIFY_COMPLETED,
+                                            NULL, NULL, on_request, NULL, MHD_OPTION_THREAD_POOL_SIZE, waiting ? (unsigned)CONNECTIONS : 4u, MHD_OPTION_NOTIFY_COMPLETED,
                                             on_end, NULL, MHD_OPTION_END);
     if (d == NULL) return 1;
     puts("ready");
