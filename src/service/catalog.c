@@ -39,7 +39,7 @@ static struct metric_family bytes_family = {.name = "meros_catalog_bytes", .help
 
 struct page {
     struct catalog_product products[PAGE];
-    void *blocks[PAGE];   /* their texts */
+    void *blocks[PAGE];   /* their attributes and texts */
     uint64_t reads[PAGE]; /* the number of the read that said so */
 };
 
@@ -269,7 +269,7 @@ static bool make_room(struct catalog *c)
     return true;
 }
 
-/* A product as it was read, with its texts in one block. */
+/* A product as it was read, with its attributes and texts in one block. */
 struct staged {
     struct catalog_product p;
     void *block;
@@ -280,7 +280,8 @@ static bool same(const struct catalog_product *a, const struct catalog_product *
 {
     return a->available == b->available && a->deleted == b->deleted && (a->price == b->price || (isnan(a->price) && isnan(b->price))) &&
            str_present(a->name) == str_present(b->name) && str_eq(a->name, b->name) &&
-           str_present(a->category) == str_present(b->category) && str_eq(a->category, b->category) && str_eq(a->attributes, b->attributes);
+           str_present(a->category) == str_present(b->category) && str_eq(a->category, b->category) &&
+           a->n_attributes == b->n_attributes && (a->n_attributes == 0 || memcmp(a->attributes, b->attributes, a->n_attributes * sizeof *a->attributes) == 0);
 }
 
 static void take_out_of_order(struct catalog *c, uint32_t slot)
@@ -299,7 +300,7 @@ static void put_into_order(struct catalog *c, uint32_t slot)
 
 static size_t block_size(const struct catalog_product *p)
 {
-    return p->product_id.n + p->name.n + p->category.n + p->attributes.n + 4;
+    return p->n_attributes * sizeof *p->attributes + p->product_id.n + p->name.n + p->category.n + 3;
 }
 
 /* Takes over x->block. mend: the order is kept right too. *changed: it was not so before. False: no memory. */
@@ -369,14 +370,17 @@ static enum meros_code stage(void *arg, const struct catalog_row *row, struct me
     }
     struct staged *x = &r->rows[r->n];
     x->p = (struct catalog_product){.product_no = row->product_no, .product_id = row->product_id, .name = row->name,
-                                    .category = row->category, .attributes = row->attributes, .price = row->price,
-                                    .available = row->available, .deleted = row->deleted};
-    char *to = x->block = malloc(block_size(&x->p));
+                                    .category = row->category, .n_attributes = catalog_attributes_read(row->attributes, NULL),
+                                    .price = row->price, .available = row->available, .deleted = row->deleted};
+    uint64_t *values = x->block = malloc(block_size(&x->p));
     if (x->block == NULL) return no_memory(err);
+    x->p.attributes = values;
+    (void)catalog_attributes_read(row->attributes, values);
+    for (size_t i = 0; i < x->p.n_attributes; i++) x->p.attribute_bits |= UINT64_C(1) << values[i] % 64;
+    char *to = (char *)(values + x->p.n_attributes);
     move(&x->p.product_id, &to);
     move(&x->p.name, &to);
     move(&x->p.category, &to);
-    move(&x->p.attributes, &to);
     if (row->changed_at > r->newest) r->newest = row->changed_at;
     r->n++;
     return MEROS_OK;

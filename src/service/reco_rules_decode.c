@@ -105,6 +105,7 @@ enum meros_code reco_rule_decode(const struct json *definition, struct arena *ar
     if (rc == MEROS_OK && products != NULL) rc = decode_products(products, arena, &r, err);
     if (rc != MEROS_OK) return rc;
     if (!copy(arena, &r.category) || !copy(arena, &r.attribute) || !copy(arena, &r.value) || !copy(arena, &r.within)) return no_memory(err);
+    if (str_present(r.attribute)) r.wanted = catalog_attribute_of(r.attribute, r.value);
     *out = r;
     return MEROS_OK;
 }

@@ -96,6 +96,7 @@ struct reco_work {
     const struct catalog *catalog;
     struct reco_view *view;
     struct reco_scratch *scratch;
+    struct catalog_attribute wanted[RECOMMEND_ATTRIBUTES_MAX]; /* of the query's attributes */
     /* the customer */
     const struct interaction_row *rows; /* of the shelf and the recent products together */
     size_t n_rows;

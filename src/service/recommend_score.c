@@ -175,7 +175,7 @@ bool reco_allowed(const struct reco_work *w, uint32_t slot, const struct reco_ru
     if (str_present(q->category) && !catalog_in_category(p, q->category)) return false;
     if (only != NULL && !reco_rule_matches(only, p)) return false;
     for (size_t i = 0; i < q->n_attributes; i++)
-        if (!catalog_has_attribute(p, q->attributes[i].name, q->attributes[i].value)) return false;
+        if (!catalog_has_attribute(p, &w->wanted[i])) return false;
     return true;
 }
 

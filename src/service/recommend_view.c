@@ -263,6 +263,7 @@ enum meros_code reco_work_begin(struct reco_work *w, struct meros_err *err)
     w->active = w->snapshot->recommender;
     w->model = w->active != NULL ? w->active->recommender : NULL;
     w->rules = reco_rules_acquire(w->svc);
+    for (size_t i = 0; i < w->q->n_attributes; i++) w->wanted[i] = catalog_attribute_of(w->q->attributes[i].name, w->q->attributes[i].value);
     w->catalog = catalog_read_begin(w->svc);
     enum meros_code rc = view_acquire(w, catalog_seen, rules_version, err);
     if (rc == MEROS_OK) rc = scratch_take(w, err);

@@ -45,6 +45,12 @@ static void put(struct shop *s, const char *id, const char *category, bool avail
     cr_assert_eq(service_put_product(&s->svc, &p, &created, ignore, NULL, &s->err), MEROS_OK, "%s", s->err.detail);
 }
 
+static bool has(const struct catalog_product *p, const char *name, const char *value)
+{
+    const struct catalog_attribute a = catalog_attribute_of(str_of(name), str_of(value));
+    return catalog_has_attribute(p, &a);
+}
+
 /* Everything that can be asked of it agrees with everything else, and with the table if `table`. */
 static bool agrees(struct shop *s, bool table)
 {
@@ -117,7 +123,7 @@ Test(catalog_memory, follows_imports_and_others, .timeout = 300)
     const struct catalog *c = catalog_read_begin(&s.svc);
     cr_assert_eq(catalog_size(c), 3000);
     const struct catalog_product *p = catalog_at(c, catalog_find(c, STR("i2999")));
-    cr_assert(p->price == 2999 && str_is(p->category, "cat/3") && catalog_has_attribute(p, STR("color"), STR("red")));
+    cr_assert(p->price == 2999 && str_is(p->category, "cat/3") && has(p, "color", "red"));
     catalog_read_end(&s.svc);
     cr_assert(agrees(&s, false));
     const int64_t from = clock_mono_ns();
@@ -172,17 +178,22 @@ Test(catalog_memory, knows_categories_and_attributes_by_their_meaning)
     char *text;
     shop_open(&s);
     text = pg_text(s.db, "select '{\"color\": \"dark \\\"red\\\"\\n\", \"size\": [1, \"XL\", {\"color\": \"no\"}], \"new\": true, \"ü\\u0001\": \"ß\", "
-                         "\"weight\": 2.50, \"nested\": {\"color\": \"no\", \"a\": [\"]\", \"}\"]}, \"none\": null, \"last\": \"yes\"}'::jsonb::text");
-    const struct catalog_product p = {.category = STR("garden/tools"), .attributes = str_of(text)};
+                         "\"weight\": 2.50, \"nested\": {\"color\": \"no\", \"a\": [\"]\", \"}\"]}, \"none\": null, \"code\": \"007\", \"last\": \"yes\"}'::jsonb::text");
+    uint64_t values[16];
+    struct catalog_product p = {.category = STR("garden/tools"), .attributes = values, .attribute_bits = UINT64_MAX};
+    cr_assert_eq(catalog_attributes_read(str_of(text), NULL), 8, "two of size, one of the six others that say something");
+    p.n_attributes = catalog_attributes_read(str_of(text), values);
     cr_expect(catalog_in_category(&p, STR("garden")) && catalog_in_category(&p, STR("garden/tools")));
     cr_expect(!catalog_in_category(&p, STR("gard")) && !catalog_in_category(&p, STR("garden/tools/small")) && !catalog_in_category(&p, STR("tools")));
-    cr_expect(catalog_has_attribute(&p, STR("color"), STR("dark \"red\"\n")) && !catalog_has_attribute(&p, STR("color"), STR("no")));
-    cr_expect(catalog_has_attribute(&p, STR("size"), STR("1")) && catalog_has_attribute(&p, STR("size"), STR("XL")) && !catalog_has_attribute(&p, STR("size"), STR("no")));
-    cr_expect(catalog_has_attribute(&p, STR("new"), STR("true")) && !catalog_has_attribute(&p, STR("new"), STR("false")));
-    cr_expect(catalog_has_attribute(&p, STR("ü\1"), STR("ß")) && catalog_has_attribute(&p, STR("weight"), STR("2.5")));
-    cr_expect(!catalog_has_attribute(&p, STR("nested"), STR("no")) && !catalog_has_attribute(&p, STR("none"), STR("null")));
-    cr_expect(catalog_has_attribute(&p, STR("last"), STR("yes")) && !catalog_has_attribute(&p, STR("gone"), STR("yes")));
-    cr_expect(!catalog_has_attribute(&(struct catalog_product){.attributes = STR("{}")}, STR("a"), STR("b")));
+    cr_expect(has(&p, "color", "dark \"red\"\n") && !has(&p, "color", "no"));
+    cr_expect(has(&p, "size", "1") && has(&p, "size", "XL") && !has(&p, "size", "no"));
+    cr_expect(has(&p, "new", "true") && !has(&p, "new", "false"));
+    cr_expect(has(&p, "ü\1", "ß") && has(&p, "weight", "2.5"));
+    cr_expect(!has(&p, "nested", "no") && !has(&p, "none", "null"));
+    cr_expect(has(&p, "last", "yes") && !has(&p, "gone", "yes"));
+    cr_expect(has(&p, "weight", "2.500") && has(&p, "weight", "25e-1") && !has(&p, "weight", "2.51"), "numbers are equal by value");
+    cr_expect(has(&p, "code", "007") && !has(&p, "code", "7"), "texts are not");
+    cr_expect_eq(catalog_attributes_read(STR("{}"), NULL), 0);
     free(text);
     shop_close(&s);
 }

@@ -23,7 +23,9 @@ struct catalog_product {
     int64_t product_no;
     struct str product_id, name; /* name: STR_NONE if none */
     struct str category;         /* path with '/', STR_NONE if none */
-    struct str attributes;       /* JSON object text */
+    const uint64_t *attributes;  /* n_attributes: what catalog_attributes_read makes of them */
+    size_t n_attributes;
+    uint64_t attribute_bits;     /* bit a % 64 of each of them: most filters need look no further */
     double price;                /* NaN: none */
     bool available, deleted;
     double sold;                 /* customers who bought it, as last counted (every few minutes); order of popularity without a model */
@@ -55,7 +57,17 @@ const uint64_t *catalog_eligible_mask(const struct catalog *c);
 const uint32_t *catalog_by_sold(const struct catalog *c, size_t *out_n);
 /* Whether the product is in the category or below it: "garden" has "garden/tools" but not "gardening". */
 bool catalog_in_category(const struct catalog_product *p, struct str category);
-/* Whether attribute `name` is that text, number or boolean (in words), or an array that holds it. */
-bool catalog_has_attribute(const struct catalog_product *p, struct str name, struct str value);
+
+/* Attributes are held as numbers, one for each value (of an array each of its values): 64 bits of a cryptographic hash of name and
+ * value, so that comparing takes no look at any text, and a product no more memory for many different values. */
+struct catalog_attribute {
+    uint64_t text, number; /* number: as text, unless the value is one */
+};
+/* What a filter or a rule asks for: that attribute `name` is this text, number or boolean (in words), or an array that holds it. Made
+ * once, then held against many products. */
+struct catalog_attribute catalog_attribute_of(struct str name, struct str value);
+bool catalog_has_attribute(const struct catalog_product *p, const struct catalog_attribute *a);
+/* The values of a JSON object as jsonb writes it; out: as many as it returns, NULL to ask how many. */
+size_t catalog_attributes_read(struct str json, uint64_t *out);
 
 #endif

@@ -37,6 +37,7 @@ struct reco_rule {
     size_t n_products;
     struct str category;           /* STR_NONE: none */
     struct str attribute, value;   /* STR_NONE: none */
+    struct catalog_attribute wanted; /* catalog_attribute_of these two */
     double share;                  /* promote */
     int place;                     /* pin: from 1 */
     struct str within;             /* pin: only in answers about this category; STR_NONE: all */
