@@ -555,6 +555,13 @@ void als_score(const struct als_model *m, const float *user, float *scores)
     factors_kernel_best()->dots(m->item, m->items, m->stride, user, scores);
 }
 
+float als_score_of(const struct als_model *m, const float *user, uint32_t item)
+{
+    float score;
+    factors_kernel_best()->dots(m->item + item * m->stride, 1, m->stride, user, &score);
+    return score;
+}
+
 float als_alike(const struct als_model *m, uint32_t a, uint32_t b)
 {
     const struct factors_kernel *kernel = factors_kernel_best();

@@ -186,13 +186,12 @@ struct reco_history recommender_history(const struct recommender *r, const struc
 
 /* --- scores */
 
-static void score_als(const struct als_model *m, const struct reco_history *h, float most, float *scores)
+void recommender_fold(const struct als_model *m, const struct reco_history *h, float most, float *user)
 {
-    float user[ALS_FACTORS_MAX] __attribute__((aligned(64))), weight[ALS_FOLD_MAX];
+    float weight[ALS_FOLD_MAX];
     const size_t from = h->n > ALS_FOLD_MAX ? h->n - ALS_FOLD_MAX : 0;
     for (size_t i = from; i < h->n; i++) weight[i - from] = fminf(h->weight[i], most);
     als_fold_in(m, h->item + from, weight, h->n - from, user);
-    als_score(m, user, scores);
 }
 
 /* A component's scores; weights above `most` count as it. */
@@ -203,7 +202,9 @@ static void score_component(const struct recommender *r, enum reco_algorithm a, 
         return;
     }
     if (a == RECO_ALS) {
-        score_als(&r->als, h, most, scores);
+        float user[ALS_FACTORS_MAX] __attribute__((aligned(64)));
+        recommender_fold(&r->als, h, most, user);
+        als_score(&r->als, user, scores);
         return;
     }
     double share = 1;

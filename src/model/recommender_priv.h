@@ -14,4 +14,7 @@ static inline float recommender_share(const struct recommender *r, enum reco_alg
     return (float)(r->blend[c] / r->blend_scale[c]);
 }
 
+/* The customer's factors by ALS (user: ALS_FACTORS_MAX, 64-byte aligned); weights above `most` count as it. */
+void recommender_fold(const struct als_model *m, const struct reco_history *h, float most, float *user);
+
 #endif

@@ -1,4 +1,4 @@
-/* Why a product was recommended, and how alike two are. */
+/* One product: its score, why it was recommended, and how alike it is to another. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +90,26 @@ static struct said reason_of(const struct recommender *r, enum reco_algorithm a,
         say(&s, h->item[i], w * (double)knows(r, a, h->item[i], to));
     }
     return s;
+}
+
+static double score_of(const struct recommender *r, enum reco_algorithm a, const struct reco_history *h, uint32_t to, float most)
+{
+    float user[ALS_FACTORS_MAX] __attribute__((aligned(64)));
+    if (a != RECO_ALS) return reason_of(r, a, h, to, most).total;
+    recommender_fold(&r->als, h, most, user);
+    return (double)als_score_of(&r->als, user, to);
+}
+
+float recommender_score_of(const struct recommender *r, enum reco_algorithm a, const struct reco_history *h, uint32_t to)
+{
+    double sum = 0;
+    if (a == RECO_POPULAR) return r->popular[to];
+    if (h->n == 0 || !recommender_has(r, a)) return 0;
+    if (a != RECO_BLEND) return (float)score_of(r, a, h, to, INFINITY);
+    for (int c = 0; c < RECO_BLEND; c++)
+        if (recommender_blends(r, (enum reco_algorithm)c))
+            sum += (double)recommender_share(r, (enum reco_algorithm)c) * score_of(r, (enum reco_algorithm)c, h, to, 1);
+    return (float)sum;
 }
 
 uint32_t recommender_reason(const struct recommender *r, enum reco_algorithm a, const struct reco_history *h, uint32_t to,

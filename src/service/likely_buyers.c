@@ -2,14 +2,11 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include "meros/base/clock.h"
 #include "meros/ml/matrix.h"
-#include "meros/model/recommender.h"
-#include "meros/model/snapshot.h"
-#include "meros/service/catalog.h"
 #include "meros/service/serving.h"
 #include "meros/store/interactions.h"
 #include "meros/store/interested.h"
+#include "recommend_priv.h"
 
 /* So many are scored for each that is wanted, at least and at most: the sums of the database are not the scores of every
  * algorithm (ALS adds up otherwise, sequences count the last most), but close to them in order. */
@@ -25,7 +22,8 @@ struct asking {
     int64_t product_no, now;
     size_t limit;
     bool exclude_purchased;
-    float *scratch, *scores; /* items, 64-byte aligned */
+    struct arena histories; /* of those who are scored */
+    float *scratch, *voice; /* items, 64-byte aligned */
 };
 
 static enum meros_code no_memory(struct meros_err *err)
@@ -43,28 +41,14 @@ static enum meros_code find_product(struct service *svc, struct str product_id, 
     return there ? MEROS_OK : err_set(err, MEROS_NOT_FOUND, "There is no product with this id.");
 }
 
-/* --- which algorithm */
-
-static const struct {
-    enum recommend_strategy strategy;
-    enum reco_algorithm algorithm;
-} said_by[] = {{RECOMMEND_SIMILAR, RECO_ITEM_KNN}, {RECOMMEND_CONTENT, RECO_CONTENT}, {RECOMMEND_SEQUENCE, RECO_SEQUENCE},
-               {RECOMMEND_ALS, RECO_ALS},          {RECOMMEND_EASE, RECO_EASE},       {RECOMMEND_BLEND, RECO_BLEND}};
-enum { SAID_BY = sizeof said_by / sizeof said_by[0] };
-
 static enum meros_code choose(struct asking *x, enum recommend_strategy strategy, struct meros_err *err)
 {
-    for (size_t i = 0; i < SAID_BY; i++) {
-        const bool it = strategy == RECOMMEND_AUTO ? said_by[i].algorithm == x->model->algorithm : said_by[i].strategy == strategy;
-        if (!it) continue;
-        if (!recommender_has(x->model, said_by[i].algorithm))
-            return err_set(err, MEROS_UNPROCESSABLE, "The active model has no component for the strategy %s.", recommend_strategy_words[strategy]);
-        x->algorithm = said_by[i].algorithm;
-        x->out->strategy = said_by[i].strategy;
-        return MEROS_OK;
-    }
-    return err_set(err, MEROS_UNPROCESSABLE,
-                   "This strategy says the same to everybody, so nobody is likelier than others; ask for similar, content, sequence, als, ease or blend.");
+    x->out->strategy = strategy == RECOMMEND_AUTO ? reco_strategy_of(x->model->algorithm) : strategy;
+    if (!reco_algorithm_of(x->out->strategy, &x->algorithm))
+        return err_set(err, MEROS_UNPROCESSABLE,
+                       "This strategy says the same to everybody, so nobody is likelier than others; ask for similar, content, sequence, als, ease or blend.");
+    if (recommender_has(x->model, x->algorithm)) return MEROS_OK;
+    return err_set(err, MEROS_UNPROCESSABLE, "The active model has no component for the strategy %s.", recommend_strategy_words[strategy]);
 }
 
 /* --- who comes into question */
@@ -91,9 +75,9 @@ static enum meros_code voices(struct asking *x, struct interested_ask *ask, stru
         free(all);
         return no_memory(err);
     }
-    if (recommender_voices(x->model, x->algorithm, x->item, x->scratch, x->scores))
+    if (recommender_voices(x->model, x->algorithm, x->item, x->scratch, x->voice))
         for (size_t i = 0; i < x->model->items; i++)
-            if (x->scores[i] != 0 && isfinite(x->scores[i])) all[n++] = (struct voice){(double)x->scores[i], x->model->product_no[i]};
+            if (x->voice[i] != 0 && isfinite(x->voice[i])) all[n++] = (struct voice){(double)x->voice[i], x->model->product_no[i]};
     qsort(all, n, sizeof *all, loudest);
     n = n < INTERESTED_VOICES_MAX ? n : INTERESTED_VOICES_MAX;
     for (size_t i = 0; i < n; i++) {
@@ -129,40 +113,50 @@ static enum meros_code look(struct asking *x, struct store_conn *c, struct inter
 
 /* --- their scores */
 
-static const struct interaction_row *row_of(const struct asking *x, const struct customer_shelf *s)
+static enum meros_code score_one(struct asking *x, struct str customer_id, const struct interaction_row *rows, size_t n, struct meros_err *err)
 {
-    for (size_t i = 0; i < s->n; i++)
-        if (s->rows[i].product_no == x->product_no) return &s->rows[i];
-    return NULL;
-}
-
-static enum meros_code score_one(struct asking *x, struct arena *memory, const struct customer_shelf *s, struct meros_err *err)
-{
-    uint32_t *item = arena_array(memory, s->n + 1, sizeof *item);
-    float *weight = arena_array(memory, s->n + 1, sizeof *weight);
-    if (item == NULL || weight == NULL) return no_memory(err);
-    const struct reco_history h = recommender_history(x->model, s->rows, s->n, item, weight);
-    const struct interaction_row *had = row_of(x, s);
-    const int64_t bought = had != NULL ? had->bought_at : TIME_NONE, again = since(x);
-    if (h.n == 0 || (x->exclude_purchased && bought != TIME_NONE && (again == TIME_NONE || bought > again))) return MEROS_OK;
-    recommender_score(x->model, x->algorithm, &h, x->scratch, x->scores);
-    const char *id = arena_strndup(x->arena, s->customer_id.p, s->customer_id.n);
-    if (id == NULL) return no_memory(err);
-    x->out->data[x->out->n++] = (struct likely_buyer){{id, s->customer_id.n}, (double)x->scores[x->item], bought};
+    int64_t bought = TIME_NONE;
+    const int64_t again = since(x);
+    uint32_t *item = arena_array(&x->histories, n + 1, sizeof *item);
+    float *weight = arena_array(&x->histories, n + 1, sizeof *weight);
+    const char *id = arena_strndup(x->arena, customer_id.p, customer_id.n);
+    if (item == NULL || weight == NULL || id == NULL) return no_memory(err);
+    for (size_t i = 0; i < n; i++)
+        if (rows[i].product_no == x->product_no) bought = rows[i].bought_at;
+    const struct reco_history h = recommender_history(x->model, rows, n, item, weight);
+    const bool has = x->exclude_purchased && bought != TIME_NONE && (again == TIME_NONE || bought > again);
+    if (h.n > 0 && !has)
+        x->out->data[x->out->n++] = (struct likely_buyer){{id, customer_id.n}, (double)recommender_score_of(x->model, x->algorithm, &h, x->item), bought};
     return MEROS_OK;
 }
 
-static enum meros_code score_some(struct asking *x, struct store_conn *c, const struct interested *who, size_t n, struct meros_err *err)
+/* From the database, those who are not in memory. */
+static enum meros_code score_read(struct asking *x, struct store_conn *c, const struct str *names, size_t n, struct meros_err *err)
 {
     struct arena memory;
-    struct str names[AT_ONCE];
     arena_init(&memory, 1 << 30);
     struct customer_shelf *shelves = arena_array(&memory, AT_ONCE, sizeof *shelves);
-    for (size_t i = 0; i < n; i++) names[i] = who[i].customer_id;
     enum meros_code rc = shelves == NULL ? no_memory(err) : store_shelves(c, names, n, &x->model->weights, x->now, &memory, shelves, err);
     for (size_t i = 0; i < n && rc == MEROS_OK; i++)
-        if (shelves[i].known && shelves[i].profiling) rc = score_one(x, &memory, &shelves[i], err);
+        if (shelves[i].known && shelves[i].profiling) rc = score_one(x, shelves[i].customer_id, shelves[i].rows, shelves[i].n, err);
     arena_done(&memory);
+    return rc;
+}
+
+static enum meros_code score_all(struct asking *x, struct store_conn *c, const struct interested *who, size_t n, struct meros_err *err)
+{
+    struct str names[AT_ONCE];
+    size_t absent = 0;
+    enum meros_code rc = MEROS_OK;
+    for (size_t i = 0; i < n && rc == MEROS_OK; i++) {
+        const struct shelf *s = shelf_peek(x->svc, who[i].customer_id);
+        if (s == NULL) names[absent++] = who[i].customer_id;
+        else if (s->known && s->profiling) rc = score_one(x, s->customer_id, s->rows, s->n, err);
+        shelf_release(s);
+        if (rc != MEROS_OK || (absent < AT_ONCE && i + 1 < n)) continue;
+        if (absent > 0) rc = score_read(x, c, names, absent, err);
+        absent = 0;
+    }
     return rc;
 }
 
@@ -184,7 +178,7 @@ static enum meros_code find(struct asking *x, struct meros_err *err)
     if (rc == MEROS_OK) rc = store_set_timeout(c, LIKELY_BUYERS_TIMEOUT_MS, err);
     if (rc == MEROS_OK) rc = look(x, c, &who, &n, err);
     if (rc == MEROS_OK && (x->out->data = arena_array(x->arena, n + 1, sizeof *x->out->data)) == NULL) rc = no_memory(err);
-    for (size_t i = 0; i < n && rc == MEROS_OK; i += AT_ONCE) rc = score_some(x, c, who + i, n - i < AT_ONCE ? n - i : AT_ONCE, err);
+    if (rc == MEROS_OK) rc = score_all(x, c, who, n, err);
     store_release(x->svc->store, c);
     if (rc != MEROS_OK) return rc;
     x->out->considered = x->out->n;
@@ -213,12 +207,14 @@ enum meros_code likely_buyers(struct service *svc, struct str product_id, enum r
     x.item = recommender_item(x.model, x.product_no);
     out->known = x.item != RECO_NO_ITEM;
     x.scratch = ml_alloc(x.model->items + 1, sizeof *x.scratch);
-    x.scores = ml_alloc(x.model->items + 1, sizeof *x.scores);
-    if (x.scratch == NULL || x.scores == NULL || out->model_id == NULL) rc = no_memory(err);
+    x.voice = ml_alloc(x.model->items + 1, sizeof *x.voice);
+    arena_init(&x.histories, 1 << 30);
+    if (x.scratch == NULL || x.voice == NULL || out->model_id == NULL) rc = no_memory(err);
     if (rc == MEROS_OK) rc = choose(&x, strategy, err);
     if (rc == MEROS_OK && out->known) rc = find(&x, err);
     free(x.scratch);
-    free(x.scores);
+    free(x.voice);
+    arena_done(&x.histories);
     snapshot_release(models);
     return rc;
 }

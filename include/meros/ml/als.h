@@ -94,6 +94,7 @@ void als_fold_in(const struct als_model *m, const uint32_t *items, const float *
 
 /* The scores of all items (items) for such factors. */
 void als_score(const struct als_model *m, const float *user, float *scores);
+float als_score_of(const struct als_model *m, const float *user, uint32_t item); /* of one */
 
 /* Why item `to` scores what it does for the user of als_fold_in: its score is the sum of what each of the n items adds,
  *   (1 + e_i) p_i y_to' A^-1 y_i   where A is the matrix of the user's system (Hu et al., section 5).

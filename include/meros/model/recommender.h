@@ -95,6 +95,10 @@ struct reco_history recommender_history(const struct recommender *r, const struc
  * any number of threads. */
 void recommender_score(const struct recommender *r, enum reco_algorithm a, const struct reco_history *h, float *scratch, float *scores);
 
+/* The score of item `to` alone, as recommender_score has it but for rounding: a pair looked up for each item of the history, of ALS a
+ * user's system. 0 where that writes 0. */
+float recommender_score_of(const struct recommender *r, enum reco_algorithm a, const struct reco_history *h, uint32_t to);
+
 /* Why item `to` was scored as it was: the item of the history that says the most for it by this algorithm, RECO_NO_ITEM when none
  * says anything. *out_kind: the component that spoke (BLEND: the one that gave the most); POPULAR when no item did. As cheap as
  * looking a pair up for each item of the history, but for ALS, which solves a user's system: as als_fold_in. */

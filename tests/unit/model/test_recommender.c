@@ -109,6 +109,20 @@ Test(recommender, a_blend_is_the_sum_of_its_components_of_weights_of_at_most_1)
     test_shop_done(&s);
 }
 
+Test(recommender, scores_one_item_as_it_does_among_all)
+{
+    struct test_shop s = test_shop_new(ITEMS);
+    float all[ITEMS];
+    for (int a = 0; a < RECO_ALGORITHMS; a++) {
+        score(s.r, (enum reco_algorithm)a, &history, all);
+        for (uint32_t to = 0; to < ITEMS; to++)
+            cr_assert_float_eq((double)recommender_score_of(s.r, (enum reco_algorithm)a, &history, to), (double)all[to], 1e-5, "%s: item %u",
+                               reco_algorithm_words[a], to);
+        cr_assert_eq(recommender_score_of(s.r, (enum reco_algorithm)a, &(struct reco_history){0}, 3), a == RECO_POPULAR ? s.r->popular[3] : 0);
+    }
+    test_shop_done(&s);
+}
+
 Test(recommender, no_history_and_what_it_has_not_score_nothing_but_popularity)
 {
     struct test_shop s = test_shop_new(ITEMS);
