@@ -7,7 +7,6 @@
 #include "recommend_priv.h"
 
 static const char *const strategies[] = {"auto", "similar", "sequence", "content", "als", "ease", "blend", NULL};
-enum { ID_CAP = 256 };
 
 static void write_items(struct jsonw *w, const struct group_answer *a)
 {
@@ -27,9 +26,9 @@ static void write_items(struct jsonw *w, const struct group_answer *a)
 static enum meros_code answer(struct http_request *req, const struct recommend_query *q, const struct group_answer *a, struct meros_err *err)
 {
     struct api_reply r;
-    char id[ID_CAP];
+    char id[RECOMMENDATION_ID_MAX + 1];
     struct jsonw *w = api_reply_begin(&r);
-    group_recommendation_id(api_service(req), q, a, id, sizeof id);
+    group_recommendation_id(api_service(req), q, a, id);
     jsonw_begin_object(w);
     jsonw_kcstr(w, "recommendation_id", id);
     jsonw_ktime(w, "evaluated_at", q->now);

@@ -288,15 +288,13 @@ enum meros_code group_recommend_segment(struct service *svc, const struct recomm
     return rc;
 }
 
-void group_recommendation_id(struct service *svc, const struct recommend_query *q, const struct group_answer *a, char *out, size_t cap)
+void group_recommendation_id(struct service *svc, const struct recommend_query *q, const struct group_answer *a, char out[RECOMMENDATION_ID_MAX + 1])
 {
     struct recommendation_parts p = {.at = q->now, .strategy = (uint8_t)a->strategy, .model_no = a->model_no,
                                      .n = a->n < RECOMMENDATION_PICKS_MAX ? a->n : RECOMMENDATION_PICKS_MAX};
-    char id[RECOMMENDATION_ID_MAX + 1];
     for (size_t i = 0; i < p.n; i++) {
         p.picks[i].product_no = a->items[i].product_no;
         p.picks[i].by = (uint8_t)a->items[i].by;
     }
-    recommendation_id_make(svc, &p, id);
-    (void)str_copy(out, cap, str_of(id));
+    recommendation_id_make(svc, &p, out);
 }

@@ -15,6 +15,7 @@
 #include "meros/base/err.h"
 #include "meros/base/str.h"
 #include "meros/service/recommend.h"
+#include "meros/service/recommendation_id.h"
 #include "meros/service/service.h"
 
 enum { GROUP_MAX = 2000, GROUP_TOP = 10, GROUP_TIMEOUT_MS = 30000 };
@@ -47,6 +48,6 @@ enum meros_code group_recommend(struct service *svc, const struct recommend_quer
 enum meros_code group_recommend_segment(struct service *svc, const struct recommend_query *q, struct str segmentation, struct str segment_id,
                                         struct arena *arena, struct group_answer *out, struct meros_err *err) MEROS_MUSTCHECK;
 /* The id of such an answer, for clicks on it. */
-void group_recommendation_id(struct service *svc, const struct recommend_query *q, const struct group_answer *a, char *out, size_t cap);
+void group_recommendation_id(struct service *svc, const struct recommend_query *q, const struct group_answer *a, char out[RECOMMENDATION_ID_MAX + 1]);
 
 #endif
