@@ -84,7 +84,10 @@ enum { ROWS = 4, STAGES = 16 };
 struct work {
     const struct pairs *p;
     float *sum;          /* (threads, items), zero between rows */
-    uint32_t *touched;   /* (threads, items) */
+    uint32_t *touched;   /* (threads, room): one more than there are steps that list */
+    size_t room;
+    float *late;            /* of rows that would cost too much: (threads, users), zero between rows */
+    struct scored *leading; /* (threads, PAIRS_SURE * k) */
     struct scored *lists;
     uint32_t *length;
     size_t first; /* row of the stage */
@@ -131,24 +134,94 @@ static void add_all(const struct pairs *p, size_t item, float *restrict sum)
     }
 }
 
-static size_t add_listed(const struct pairs *p, size_t item, float *restrict sum, uint32_t *restrict touched)
+/* From the row's entry `first` on. Returns how many are listed: no more than there were steps. */
+static size_t add_listed(const struct pairs *p, size_t item, size_t first, float *restrict sum, uint32_t *restrict touched)
 {
+    const uint32_t *restrict col = p->by_user->col;
+    const float *restrict says = p->by_user->weight;
     size_t n = 0;
-    for (size_t e = p->by_item->start[item]; e < p->by_item->start[item + 1]; e++) {
+    for (size_t e = first; e < p->by_item->start[item + 1]; e++) {
         const size_t user = p->by_item->col[e];
         const float weight = p->by_item->weight[e];
         for (size_t j = p->by_user->start[user]; j < p->by_user->start[user + 1]; j++) {
-            const uint32_t other = p->by_user->col[j];
-            if (sum[other] == 0) touched[n++] = other; /* sums that came back to 0 are listed twice: see below */
-            sum[other] += p->count ? 1 : weight * p->by_user->weight[j];
+            const float before = sum[col[j]];
+            touched[n] = col[j];
+            n += before == 0; /* sums that came back to 0 are listed twice: see compact_sums */
+            sum[col[j]] = before + (p->count ? 1 : weight * says[j]);
         }
     }
     return n;
 }
 
+/* The sums of n listed items side by side, each once and without the item's own; `sum` is zero again. */
+static size_t compact_sums(size_t item, float *sum, uint32_t *touched, size_t n, float *compact)
+{
+    size_t m = 0;
+    for (size_t c = 0; c < n; c++) { /* what is listed again is 0 by then */
+        const uint32_t other = touched[c];
+        compact[m] = sum[other];
+        touched[m] = other;
+        m += sum[other] != 0 && other != item;
+        sum[other] = 0;
+    }
+    return m;
+}
+
 static void allow_positive(float *score, size_t n)
 {
     for (size_t c = 0; c < n; c++) score[c] = score[c] > 0 ? score[c] : -INFINITY;
+}
+
+/* --- rows that would cost too much */
+
+/* The first entry of those that are gone through: the smallest users come last. One at least. */
+static size_t first_of_smallest(const struct pairs *p, size_t item)
+{
+    size_t e = p->by_item->start[item + 1] - 1, steps = interactions_of(p->by_user, p->by_item->col[e]);
+    while (e > p->by_item->start[item]) {
+        steps += interactions_of(p->by_user, p->by_item->col[e - 1]);
+        if (steps > p->most) break;
+        e--;
+    }
+    return e;
+}
+
+/* Rows of items lie anywhere in memory, too. */
+static inline void fetch_row(const struct interactions *x, const struct scored *list, size_t c, size_t n)
+{
+    enum { START = 8, ROW = 4 };
+    if (c + START < n) __builtin_prefetch(&x->start[list[c + START].item]);
+    if (c + ROW >= n) return;
+    __builtin_prefetch(&x->col[x->start[list[c + ROW].item]]);
+    __builtin_prefetch(&x->weight[x->start[list[c + ROW].item]]);
+}
+
+static uint32_t fit_large(const struct work *w, size_t item, int worker, float *sum, float *compact, uint32_t *touched,
+                          struct scored *list)
+{
+    const struct pairs *p = w->p;
+    const struct interactions *x = p->by_item;
+    const size_t most = PAIRS_SURE * p->k, from = x->start[item], first = first_of_smallest(p, item);
+    const uint32_t end = x->col[first];
+    float *late = w->late + (size_t)worker * p->by_user->rows;
+    struct scored *leading = w->leading + (size_t)worker * most;
+    const size_t m = compact_sums(item, sum, touched, add_listed(p, item, first, sum, touched), compact);
+    const size_t n = topk_select(compact, m, most, leading);
+    for (size_t c = 0; c < n; c++) leading[c].item = touched[leading[c].item];
+    for (size_t e = from; e < first; e++) late[x->col[e]] = x->weight[e];
+    for (size_t c = 0; c < n; c++) {
+        fetch_row(x, leading, c, n);
+        const size_t last = x->start[leading[c].item + 1];
+        for (size_t e = x->start[leading[c].item]; e < last && x->col[e] < end; e++) leading[c].score += late[x->col[e]] * x->weight[e];
+    }
+    for (size_t e = from; e < first; e++) late[x->col[e]] = 0;
+    for (size_t c = 0; c < n; c++) {
+        touched[c] = leading[c].item;
+        compact[c] = leading[c].score;
+    }
+    p->score(p->arg, item, touched, n, compact);
+    allow_positive(compact, n);
+    return (uint32_t)topk_select_of(touched, compact, n, p->k, list);
 }
 
 static void fit_rows(void *arg, size_t part, int worker)
@@ -157,12 +230,14 @@ static void fit_rows(void *arg, size_t part, int worker)
     const struct pairs *p = w->p;
     const size_t items = p->by_item->rows, from = w->first + part * ROWS, end = from + ROWS < w->rows ? from + ROWS : w->rows;
     float *sum = w->sum + 2 * (size_t)worker * items, *compact = sum + items;
-    uint32_t *touched = w->touched + (size_t)worker * items;
+    uint32_t *touched = w->touched + (size_t)worker * w->room;
     for (size_t item = from; item < end; item++) {
         struct scored *list = w->lists + item * p->k;
         const size_t pairs = pairs_of(p, item);
         if (pairs == 0) {
             w->length[item] = 0;
+        } else if (p->most > 0 && pairs > p->most) {
+            w->length[item] = fit_large(w, item, worker, sum, compact, touched, list);
         } else if (pairs >= items / 4) {
             add_all(p, item, sum);
             sum[item] = 0;
@@ -173,16 +248,7 @@ static void fit_rows(void *arg, size_t part, int worker)
             memset(sum, 0, items * sizeof *sum);
         } else {
             /* fewer than items / 4 entries, repeated ones included */
-            size_t n = add_listed(p, item, sum, touched), m = 0;
-            for (size_t c = 0; c < n; c++) { /* what is listed again is 0 by then */
-                const uint32_t other = touched[c];
-                if (sum[other] != 0 && other != item) {
-                    compact[m] = sum[other];
-                    touched[m++] = other;
-                }
-                sum[other] = 0;
-            }
-            sum[item] = 0;
+            const size_t m = compact_sums(item, sum, touched, add_listed(p, item, p->by_item->start[item], sum, touched), compact);
             p->score(p->arg, item, touched, m, compact);
             allow_positive(compact, m);
             w->length[item] = (uint32_t)topk_select_of(touched, compact, m, p->k, list);
@@ -199,20 +265,26 @@ void pairs_need(size_t items, size_t k, size_t threads, struct ml_need *need)
 enum meros_code pairs_fit(const struct pairs *p, const struct ml_run *run, struct neighbours *out, struct meros_err *err)
 {
     const size_t items = p->by_item->rows, threads = (size_t)ml_pool_threads(ml_run_pool(run));
-    struct work w = {.p = p};
+    struct work w = {.p = p, .room = 1 + items};
     struct ml_need need = {0};
     enum meros_code code;
     if (p->by_item->cols != p->by_user->rows || items != p->by_user->cols || p->by_item->n != p->by_user->n) {
         return err_set(err, MEROS_UNPROCESSABLE, "the interactions by item are not those by user transposed");
     }
+    /* A row that costs more than `most` may begin with a user of all items. */
+    if (p->most > 0) w.room += p->most;
+    const size_t late = p->most > 0 ? p->by_user->rows : 0, leading = p->most > 0 ? PAIRS_SURE * p->k : 0;
     pairs_need(items, p->k, threads, &need);
+    ml_need_add(&need, threads, (w.room - items) * sizeof(uint32_t) + late * sizeof(float) + leading * sizeof(struct scored));
     code = ml_need_check(&need, run == NULL ? 0 : run->memory_budget, p->what, err);
     if (code != MEROS_OK) return code;
     w.sum = ml_alloc(threads, 2 * items * sizeof *w.sum);
-    w.touched = ml_alloc_raw(threads, items * sizeof *w.touched);
+    w.touched = ml_alloc_raw(threads, w.room * sizeof *w.touched);
+    w.late = ml_alloc(threads, late * sizeof *w.late);
+    w.leading = ml_alloc_raw(threads, leading * sizeof *w.leading);
     w.lists = ml_alloc_raw(items, p->k * sizeof *w.lists);
     w.length = ml_alloc(items, sizeof *w.length);
-    if (w.sum == NULL || w.touched == NULL || w.lists == NULL || w.length == NULL) {
+    if (w.sum == NULL || w.touched == NULL || w.late == NULL || w.leading == NULL || w.lists == NULL || w.length == NULL) {
         code = err_set(err, MEROS_OUT_OF_MEMORY, "no memory for %zu neighbours of each of %zu items", p->k, items);
         goto out;
     }
@@ -232,6 +304,8 @@ enum meros_code pairs_fit(const struct pairs *p, const struct ml_run *run, struc
 out:
     free(w.length);
     free(w.lists);
+    free(w.leading);
+    free(w.late);
     free(w.touched);
     free(w.sum);
     return code;

@@ -96,15 +96,56 @@ static void cosine(const void *arg, size_t item, const uint32_t *other, size_t n
     for (size_t j = 0; j < n; j++) sum[j] = sum[j] < 1 ? sum[j] : 1;
 }
 
+struct size {
+    uint32_t term, documents;
+};
+
+static int commonest(const void *a, const void *b)
+{
+    const struct size *x = a, *y = b;
+    if (x->documents != y->documents) return x->documents > y->documents ? -1 : 1;
+    return (x->term > y->term) - (x->term < y->term);
+}
+
+/* The rows of by_term from the commonest term on; without those of a single document, which is near nobody for it. */
+static enum meros_code put_in_order(const struct interactions *by_term, struct interactions *out, struct meros_err *err)
+{
+    struct interactions x = {.cols = by_term->cols};
+    struct size *sizes = ml_alloc_raw(by_term->rows, sizeof *sizes);
+    x.start = ml_alloc(by_term->rows + 1, sizeof *x.start);
+    x.col = ml_alloc_raw(by_term->n, sizeof *x.col);
+    x.weight = ml_alloc_raw(by_term->n, sizeof *x.weight);
+    if (sizes == NULL || x.start == NULL || x.col == NULL || x.weight == NULL) {
+        free(sizes);
+        interactions_done(&x);
+        return err_set(err, MEROS_OUT_OF_MEMORY, "no memory for the terms of %zu documents", by_term->cols);
+    }
+    for (size_t t = 0; t < by_term->rows; t++) sizes[t] = (struct size){(uint32_t)t, (uint32_t)interactions_of(by_term, t)};
+    qsort(sizes, by_term->rows, sizeof *sizes, commonest);
+    for (size_t t = 0; t < by_term->rows && sizes[t].documents > 1; t++) {
+        const size_t from = by_term->start[sizes[t].term];
+        memcpy(x.col + x.n, by_term->col + from, sizes[t].documents * sizeof *x.col);
+        memcpy(x.weight + x.n, by_term->weight + from, sizes[t].documents * sizeof *x.weight);
+        x.start[++x.rows] = x.n += sizes[t].documents;
+    }
+    free(sizes);
+    *out = x;
+    return MEROS_OK;
+}
+
 enum meros_code tfidf_fit(const struct interactions *counts, const struct tfidf_params *params, const struct ml_run *run,
                           struct neighbours *out, struct meros_err *err)
 {
     const size_t budget = run == NULL ? 0 : run->memory_budget;
-    struct interactions by_document = {0}, by_term = {0};
+    struct interactions by_document = {0}, by_term = {0}, any_order = {0};
     enum meros_code code = tfidf_vectors(counts, params, budget, &by_document, err);
-    if (code == MEROS_OK) code = interactions_transpose(&by_document, budget, &by_term, err);
+    if (code == MEROS_OK) code = interactions_transpose(&by_document, budget, &any_order, err);
+    interactions_done(&by_document);
+    if (code == MEROS_OK) code = put_in_order(&any_order, &by_term, err);
+    interactions_done(&any_order);
+    if (code == MEROS_OK) code = interactions_transpose(&by_term, budget, &by_document, err);
     if (code == MEROS_OK) {
-        struct pairs pairs = {.by_user = &by_term, .by_item = &by_document, .k = (size_t)params->k, .score = cosine,
+        struct pairs pairs = {.by_user = &by_term, .by_item = &by_document, .k = (size_t)params->k, .most = params->most, .score = cosine,
                               .what = "what reads alike"};
         if (pairs.k > counts->rows) pairs.k = counts->rows > 0 ? counts->rows : 1;
         code = pairs_fit(&pairs, run, out, err);

@@ -100,6 +100,38 @@ Test(tfidf, lists_the_nearest_by_the_formula_whatever_the_threads)
     interactions_done(&x);
 }
 
+/* With so few steps only what shares the rarest terms is met: less is found, and all that is has its right score, in order. */
+Test(tfidf, of_many_common_terms_it_finds_what_shares_the_rare_ones)
+{
+    struct interactions x = documents(3);
+    struct tfidf_params p = TFIDF_PARAMS_DEFAULT;
+    struct neighbours all, some;
+    p.k = DOCS;
+    p.most = 0;
+    cr_assert_eq(tfidf_fit(&x, &p, NULL, &all, NULL), MEROS_OK);
+    p.k = 5;
+    p.most = 40;
+    cr_assert_eq(tfidf_fit(&x, &p, NULL, &some, NULL), MEROS_OK);
+    size_t nearest = 0, full = 0;
+    for (size_t d = 0; d < DOCS; d++) {
+        full += some.start[d + 1] - some.start[d] == 5;
+        for (size_t e = some.start[d]; e < some.start[d + 1]; e++) {
+            size_t at = all.start[d];
+            while (at < all.start[d + 1] && all.item[at] != some.item[e]) at++;
+            cr_assert(at < all.start[d + 1] && some.item[e] != d);
+            cr_assert_float_eq((double)some.score[e], (double)all.score[at], 2e-6);
+            if (e > some.start[d]) cr_assert_leq(some.score[e], some.score[e - 1]);
+            nearest += at < all.start[d] + 5;
+        }
+    }
+    cr_expect_gt(full, DOCS * 9 / 10);
+    cr_expect_gt(nearest, DOCS * 5 * 6 / 10, "%zu of %d", nearest, DOCS * 5);
+    cr_expect_lt(nearest, DOCS * 5, "so few steps do not find them all: the test tests nothing");
+    neighbours_done(&all);
+    neighbours_done(&some);
+    interactions_done(&x);
+}
+
 Test(tfidf, agrees_with_scikit_learn, .timeout = 120)
 {
     if (system("/usr/bin/python3 -c 'import sklearn' 2>/dev/null") != 0) {
@@ -169,7 +201,7 @@ Test(tfidf, says_what_is_wrong_before_any_work)
 {
     struct interactions x = documents(1);
     struct neighbours t;
-    static const struct tfidf_params bad[] = {{0, 1, 0.5, true}, {5, 0, 0.5, true}, {5, 1, 0, true}, {5, 1, NAN, true}, {5, 1, 1.5, true}};
+    static const struct tfidf_params bad[] = {{0, 1, 0.5, true, 0}, {5, 0, 0.5, true, 0}, {5, 1, 0, true, 0}, {5, 1, NAN, true, 0}, {5, 1, 1.5, true, 0}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) cr_expect_eq(tfidf_fit(&x, &bad[i], NULL, &t, NULL), MEROS_UNPROCESSABLE);
     const struct tfidf_params p = TFIDF_PARAMS_DEFAULT;
     const struct ml_run little = {.memory_budget = 1000};
