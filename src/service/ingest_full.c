@@ -1,5 +1,5 @@
 /* The whole transaction of a part that names, joins or changes customers, or carries offsets. In this order: the lock,
- * names and joins, traits, events with their statistics and outcomes, orders, who changed, offsets, commit. */
+ * offsets, names and joins, traits, events with their statistics and outcomes, orders, who changed, commit. */
 #include "ingest_priv.h"
 
 #include <string.h>
@@ -129,10 +129,35 @@ static void tell_memory(struct landing *l, const struct landing_part *p, const s
     if (p->b.named) catalog_mentioned(l->svc);
 }
 
-static enum meros_code keep_offsets(struct landing *l, struct meros_err *err)
+/* The fence against a reader that has lost its partitions and does not know it: what it holds lands only where nobody has
+ * read on meanwhile. Parts before the last one leave the places where they are, locked. */
+static enum meros_code move_offsets(struct landing *l, const struct landing_part *p, struct meros_err *err)
 {
-    for (const struct pending *p = l->first; p != NULL; p = p->next)
-        if (p->n_offsets > 0) TRY(store_kafka_offsets_write(l->conn, p->offsets_group, p->offsets, p->n_offsets, err));
+    const struct pending *r = l->first;
+    struct ingest_offset *moves = arena_array(&l->arena, r->n_offsets + 1, sizeof *moves);
+    size_t n = 0;
+    bool moved;
+    if (moves == NULL) return no_memory(err);
+    for (size_t i = 0; i < r->n_offsets; i++) {
+        struct ingest_offset o = r->offsets[i];
+        if (!p->last) o.next = o.from;
+        if (p->last || o.from >= 0) moves[n++] = o;
+    }
+    TRY(store_kafka_offsets_move(l->conn, r->offsets_group, moves, n, &moved, err));
+    return moved ? MEROS_OK : err_set(err, MEROS_CANCELLED, "Another reader of the group has landed these messages, or others in their place.");
+}
+
+/* The places of a request that was not to be landed: all where it would have moved them, so an earlier attempt landed it
+ * whose commit was in doubt; or another reader did, which is as good. */
+static enum meros_code landed_before(struct landing *l, bool *out, struct meros_err *err)
+{
+    const struct pending *r = l->first;
+    struct ingest_offset *stored = arena_array(&l->arena, r->n_offsets + 1, sizeof *stored);
+    if (stored == NULL) return no_memory(err);
+    memcpy(stored, r->offsets, r->n_offsets * sizeof *stored);
+    *out = true;
+    TRY(store_kafka_offsets_read(l->conn, r->offsets_group, stored, r->n_offsets, err));
+    for (size_t i = 0; i < r->n_offsets; i++) *out &= stored[i].next == r->offsets[i].next;
     return MEROS_OK;
 }
 
@@ -145,6 +170,7 @@ static enum meros_code land(struct landing *l, struct landing_part *p, bool excl
     *out_again = false;
     TRY(store_begin(l->conn, err));
     TRY(store_ingest_lock(l->conn, exclusive, err));
+    if (l->offsets) TRY(move_offsets(l, p, err));
     TRY(resolve(l, p, exclusive, &ids, &who, err));
     *out_again = who.exclusive;
     if (who.exclusive) return MEROS_OK;
@@ -156,7 +182,6 @@ static enum meros_code land(struct landing *l, struct landing_part *p, bool excl
     TRY(store_ingest_wait(l->conn, &p->b, err));
     TRY(make_orders(l, p, &who, &changed, err));
     TRY(note_changed(l, p, &who, &changed, err));
-    if (p->last) TRY(keep_offsets(l, err));
     TRY(store_commit(l->conn, err));
     tell_memory(l, p, &changed);
     return MEROS_OK;
@@ -174,7 +199,13 @@ enum meros_code landing_full(struct landing *l, struct landing_part *p, struct m
     if (rc != MEROS_OK || again) {
         if (store_broken(l->conn)) shelf_doubt(l->svc);
         else store_rollback(l->conn);
-        return rc;
+        bool landed = false;
+        struct meros_err why = MEROS_ERR_INIT;
+        if (rc != MEROS_CANCELLED || landed_before(l, &landed, &why) != MEROS_OK || !landed) return rc;
+        for (size_t i = 0; i < p->b.n_events; i++) p->b.events[i].fate = INGEST_FATE_SEEN;
+        for (size_t i = 0; i < p->b.n_outcomes; i++) p->b.outcomes[i].fate = INGEST_FATE_SEEN;
+        err_clear(err);
+        return MEROS_OK;
     }
     for (size_t i = p->from; i < p->to; i++) {
         const struct ingest_item *x = l->items[i].item;

@@ -47,7 +47,7 @@ static enum meros_code make_part(struct landing *l, size_t from, size_t to, stru
 {
     const size_t n = to - from + 1;
     *p = (struct landing_part){.from = from, .to = to, .last = to == l->n};
-    p->plain = !(p->last && l->offsets);
+    p->plain = !l->offsets;
     p->event_results = arena_alloc(&l->arena, n * sizeof(struct ingest_result *));
     p->outcome_results = arena_alloc(&l->arena, n * sizeof(struct ingest_result *));
     p->b = (struct ingest_batch){.events = arena_alloc(&l->arena, n * sizeof *p->b.events),

@@ -100,7 +100,8 @@ static struct pending *take_batch(struct lane *l, bool choose)
             at = &p->next;
             continue;
         }
-        if (items > 0 && (items + p->n > BATCH_ITEMS || bytes + p->bytes > BATCH_BYTES)) break;
+        const bool alone = p->n_offsets > 0; /* another reader may have landed it: then nobody else is to be refused with it */
+        if (items > 0 && (alone || items + p->n > BATCH_ITEMS || bytes + p->bytes > BATCH_BYTES)) break;
         items += p->n > 0 ? p->n : 1;
         bytes += p->bytes;
         l->landing++;
@@ -112,6 +113,7 @@ static struct pending *take_batch(struct lane *l, bool choose)
         *end = p;
         end = &p->next;
         *end = NULL;
+        if (alone) break;
     }
     l->batch = first;
     l->taken_ns = clock_mono_ns();

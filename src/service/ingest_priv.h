@@ -53,7 +53,7 @@ struct landing {
     const struct pending *first; /* NULL: not made ready */
     struct landing_item *items;
     size_t n;
-    bool offsets; /* some request of the batch has any */
+    bool offsets; /* the batch is a request that has any: such a one lands alone (take_batch), as it may be refused alone */
     int64_t now;
 };
 

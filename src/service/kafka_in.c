@@ -33,6 +33,9 @@ static struct metric_family dead_family = {.name = "meros_kafka_dead_letters_tot
                                            .labels = {"topic"}};
 static struct metric_family rebalances = {
     .name = "meros_kafka_rebalances_total", .help = "Times that the group gave partitions anew.", .kind = METRIC_COUNTER};
+static struct metric_family fenced = {.name = "meros_kafka_fenced_batches_total",
+                                      .help = "Batches that were not landed because another member of the group had read on.",
+                                      .kind = METRIC_COUNTER};
 static struct metric_family lost_places = {.name = "meros_kafka_lost_places_total",
                                            .help = "Partitions whose stored place was not on the topic any more.",
                                            .kind = METRIC_COUNTER};
@@ -155,8 +158,11 @@ static enum meros_code reset(struct kafka_in *in, struct store_conn *c, struct k
         log_warn("kafka.place_lost", KV_I("partition", p->partition), KV_I("stored", stored), KV_I("first", first), KV_I("end", end),
                  KV_I("goes_on_at", p->next), KV("advice", "messages expired before they were read, or the topic was made anew"));
     }
-    const struct ingest_offset o = {.topic = p->topic, .partition = p->partition, .next = p->next};
-    return store_kafka_offsets_reset(c, in->settings->group, &o, 1, err);
+    const struct ingest_offset o = {.topic = p->topic, .partition = p->partition, .from = stored, .next = p->next};
+    bool moved;
+    enum meros_code rc = store_kafka_offsets_move(c, in->settings->group, &o, 1, &moved, err);
+    if (rc != MEROS_OK || moved) return rc;
+    return err_set(err, MEROS_UNAVAILABLE, "Another member of the group has begun the partition meanwhile.");
 }
 
 static enum meros_code place_with(struct kafka_in *in, struct store_conn *c, struct meros_err *err)
@@ -340,14 +346,17 @@ static size_t decode(struct kafka_in *in, struct dialect *d, const struct kafka_
     }
 }
 
-/* The next offset of each partition that the messages are of; how many partitions. */
-static size_t offsets_of(const struct kafka_message *m, size_t n, struct ingest_offset *out)
+/* From where to where the messages take each partition; how many partitions. */
+static size_t offsets_of(struct kafka_in *in, const struct kafka_message *m, size_t n, struct ingest_offset *out)
 {
     size_t n_out = 0, at = 0;
     for (size_t i = 0; i < n; i++) {
         if (at >= n_out || out[at].partition != m[i].partition || !str_eq(out[at].topic, m[i].topic))
             for (at = 0; at < n_out && (out[at].partition != m[i].partition || !str_eq(out[at].topic, m[i].topic)); at++) {}
-        if (at == n_out) out[n_out++] = (struct ingest_offset){.topic = m[i].topic, .partition = m[i].partition};
+        if (at == n_out) {
+            const struct kafka_partition *p = part_of(in, m[i].topic, m[i].partition);
+            out[n_out++] = (struct ingest_offset){.topic = m[i].topic, .partition = m[i].partition, .from = p != NULL ? p->next : -1};
+        }
         out[at].next = m[i].offset + 1;
     }
     return n_out;
@@ -366,10 +375,16 @@ static size_t land(struct kafka_in *in, const struct kafka_message *m, size_t n)
                                .results = in->results,
                                .n = d.n,
                                .offsets = offsets,
-                               .n_offsets = offsets_of(m, n, offsets),
+                               .n_offsets = offsets_of(in, m, n, offsets),
                                .offsets_group = in->settings->group};
-    for (int pause = PAUSE_MIN_MS; ingest_land(in->svc, &r, &err) != MEROS_OK;
+    enum meros_code rc;
+    for (int pause = PAUSE_MIN_MS; (rc = ingest_land(in->svc, &r, &err)) != MEROS_OK;
          pause = pause * 2 < PAUSE_MAX_MS ? pause * 2 : PAUSE_MAX_MS) {
+        if (rc == MEROS_CANCELLED) {
+            metric_add(metric(&fenced, NULL), 1);
+            log_info("kafka.fenced", KV("detail", err.detail));
+            return 0;
+        }
         kafka_complain(&in->landing, "kafka.waits", &err);
         if (!rest(in, pause)) return 0;
     }

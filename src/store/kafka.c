@@ -3,16 +3,16 @@
 #include <stdlib.h>
 #include "store_priv.h"
 
-/* In the order of their keys, as everything that is written by batches: replicas then wait for one another instead of
- * deadlocking. */
-#define UPSERT(set)                                                                                          \
-    "insert into kafka_offsets (consumer_group, topic, partition, next_offset) "                             \
-    "select $1, t, p::integer, o from unnest($2::text[], $3::bigint[], $4::bigint[]) as x (t, p, o) "        \
-    "order by t collate \"C\", p "                                                                           \
-    "on conflict (consumer_group, topic, partition) do update set next_offset = " set
-static const struct sql FORWARD = {
-    "kafka_offsets_forward", UPSERT("greatest(kafka_offsets.next_offset, excluded.next_offset)"), SQL_NOTHING};
-static const struct sql RESET = {"kafka_offsets_reset", UPSERT("excluded.next_offset"), SQL_NOTHING};
+/* An update that had to wait looks at the row again, so of two that expect the same place one finds it moved. */
+static const struct sql MOVE = {
+    "kafka_offsets_move",
+    "with given as (select t, p::integer as p, f, o from unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) as x (t, p, f, o)), "
+    "moved as (update kafka_offsets k set next_offset = g.o from given g "
+    "  where k.consumer_group = $1 and k.topic = g.t and k.partition = g.p and k.next_offset = g.f returning 1), "
+    "begun as (insert into kafka_offsets (consumer_group, topic, partition, next_offset) select $1, t, p, o from given where f < 0 "
+    "  order by t collate \"C\", p on conflict do nothing returning 1) "
+    "select (select count(*) from moved) + (select count(*) from begun)",
+    SQL_ROW};
 static const struct sql READ = {
     "kafka_offsets_read",
     "select coalesce(k.next_offset, -1) from unnest($2::text[], $3::bigint[]) with ordinality as x (t, p, i) "
@@ -32,46 +32,40 @@ static const struct sql PRODUCE = {
 /* The columns of offsets, in one piece of memory. */
 struct columns {
     struct str *topics;
-    int64_t *partitions, *next;
+    int64_t *partitions, *from, *next;
 };
 
 static enum meros_code columns_of(struct columns *k, const struct ingest_offset *offsets, size_t n, struct meros_err *err)
 {
-    char *block = calloc(n == 0 ? 1 : n, sizeof(struct str) + 2 * sizeof(int64_t));
+    char *block = calloc(n == 0 ? 1 : n, sizeof(struct str) + 3 * sizeof(int64_t));
     if (block == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "There is no memory for the offsets of Kafka.");
     k->topics = (struct str *)(void *)block;
     k->partitions = (int64_t *)(void *)(k->topics + n);
-    k->next = k->partitions + n;
+    k->from = k->partitions + n;
+    k->next = k->from + n;
     for (size_t i = 0; i < n; i++) {
         k->topics[i] = offsets[i].topic;
         k->partitions[i] = offsets[i].partition;
+        k->from[i] = offsets[i].from;
         k->next[i] = offsets[i].next;
     }
     return MEROS_OK;
 }
 
-static enum meros_code upsert(struct store_conn *c, const struct sql *s, const char *group, const struct ingest_offset *offsets,
-                              size_t n, struct meros_err *err)
+enum meros_code store_kafka_offsets_move(struct store_conn *c, const char *group, const struct ingest_offset *offsets, size_t n,
+                                         bool *out_moved, struct meros_err *err)
 {
     struct columns k;
+    struct rows r;
+    *out_moved = true;
     if (n == 0) return MEROS_OK;
     enum meros_code rc = columns_of(&k, offsets, n, err);
     if (rc != MEROS_OK) return rc;
-    rc = sql_exec(c, s, NULL, err, P_CSTR(group), P_TEXTS(k.topics, n), P_INTS(k.partitions, n), P_INTS(k.next, n));
+    rc = sql_exec(c, &MOVE, &r, err, P_CSTR(group), P_TEXTS(k.topics, n), P_INTS(k.partitions, n), P_INTS(k.from, n), P_INTS(k.next, n));
     free(k.topics);
+    if (rc == MEROS_OK) *out_moved = rows_int(&r, 0, 0) == (int64_t)n;
+    rows_done(&r);
     return rc;
-}
-
-enum meros_code store_kafka_offsets_write(struct store_conn *c, const char *group, const struct ingest_offset *offsets, size_t n,
-                                          struct meros_err *err)
-{
-    return upsert(c, &FORWARD, group, offsets, n, err);
-}
-
-enum meros_code store_kafka_offsets_reset(struct store_conn *c, const char *group, const struct ingest_offset *offsets, size_t n,
-                                          struct meros_err *err)
-{
-    return upsert(c, &RESET, group, offsets, n, err);
 }
 
 enum meros_code store_kafka_offsets_read(struct store_conn *c, const char *group, struct ingest_offset *offsets, size_t n,

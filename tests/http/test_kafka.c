@@ -1,7 +1,9 @@
 /* Events from Kafka and segment changes to it, with the real program against librdkafka's mock of a cluster. */
 #include "kafka_mock.h"
 #include "client.h"
+#include "meros/store/ingest.h"
 #include "pg.h"
+#include <signal.h>
 
 enum { PARTITIONS = 4 };
 
@@ -121,6 +123,50 @@ Test(kafka, every_message_counts_once_through_a_kill_and_a_second_member, .timeo
     cr_assert_eq(pg_int(db, "select sum(count) from customer_event_stats"), n + MORE);
     cr_assert_gt(metric_of(&b, "meros_kafka_messages_total{topic=\"clicks\"}"), 0, "both members read");
     for (int i = 0; i < PARTITIONS; i++) await_no_lag(i);
+    instance_done(&b);
+    instance_done(&a);
+    end();
+}
+
+static void identify(const char *plan)
+{
+    mock_produce(&k, "calls", 0, NULL, text("{\"type\":\"identify\",\"userId\":\"c1\",\"messageId\":\"%s\",\"traits\":{\"plan\":\"%s\"}}", plan, plan));
+    mock_flush(&k);
+}
+
+static void await_plan(const char *plan)
+{
+    await_count(text("select count(*) from customers where attributes ->> 'plan' = '%s'", plan), 1, 120);
+}
+
+/* Paused in the middle of a batch, missed by the group, and then it goes on as if nothing had happened. */
+Test(kafka, a_member_that_was_paused_and_lost_its_partitions_lands_nothing_of_what_it_held, .timeout = 400)
+{
+    static const char *const waits = "select count(*) from pg_locks where locktype = 'advisory' and not granted and mode = 'ShareLock'";
+    struct meros_err err;
+    begin();
+    start(&a, "shop", "");
+    identify("first");
+    await_plan("first");
+    struct store_conn *import = pg_conn(db);
+    cr_assert_eq(store_begin(import, &err), MEROS_OK);
+    cr_assert_eq(store_ingest_lock(import, true, &err), MEROS_OK, "%s", err.detail);
+    identify("second");
+    await_count(waits, 1, 60);
+    instance_signal(&a, SIGSTOP);
+    store_rollback(import);
+    start(&b, "shop", "");
+    await_plan("second"); /* after the group has missed the other one */
+    identify("third");
+    await_plan("third");
+    instance_signal(&a, SIGCONT);
+    identify("fourth"); /* whoever has the partition */
+    await_plan("fourth");
+    await_count("select count(*) from kafka_offsets where topic = 'calls' and next_offset = 4", 1, 60);
+    for (double until = seconds_now() + 3; seconds_now() < until; pause_ms(100)) {
+        cr_assert_eq(pg_int(db, "select count(*) from customers where attributes ->> 'plan' = 'fourth'"), 1, "an older message came over it");
+        cr_assert_eq(pg_int(db, "select next_offset from kafka_offsets where topic = 'calls'"), 4);
+    }
     instance_done(&b);
     instance_done(&a);
     end();

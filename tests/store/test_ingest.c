@@ -401,7 +401,7 @@ Test(ingest, the_same_events_from_several_at_once_land_once)
 
 Test(ingest, offsets_land_with_the_batch_poison_or_not)
 {
-    struct ingest_offset offset = {.topic = STR("clicks"), .partition = 3, .next = 42};
+    struct ingest_offset offset = {.topic = STR("clicks"), .partition = 3, .from = -1, .next = 42};
     struct ingest_item items[2] = {event("a", "x", "1"), event("a", "x", "2")};
     struct ingest_result results[2];
     struct ingest_request r = {.source = INGEST_FROM_KAFKA, .items = items, .n = 2, .results = results, .offsets = &offset, .n_offsets = 1, .offsets_group = "meros"};
@@ -409,14 +409,46 @@ Test(ingest, offsets_land_with_the_batch_poison_or_not)
     EXPECT_TABLE(&s, "select consumer_group, topic, partition, next_offset from kafka_offsets", "meros|clicks|3|42\n");
     items[1] = event("a", "x", "3");
     items[1].event.properties = STR("{\"a\":\"\\u0000\"}");
+    offset.from = 42;
     offset.next = 44;
     cr_assert_eq(ingest_land(&s.svc, &r, &s.err), MEROS_OK, "%s", s.err.detail);
     cr_assert_eq(results[0].verdict, INGEST_DUPLICATE);
     cr_assert_eq(results[1].verdict, INGEST_REJECTED);
+    offset.from = 44;
     offset.next = 45;
     r.n = 0;
     cr_assert_eq(ingest_land(&s.svc, &r, &s.err), MEROS_OK, "%s", s.err.detail);
     EXPECT_TABLE(&s, "select next_offset from kafka_offsets", "45\n");
+}
+
+Test(ingest, a_reader_whose_place_another_has_moved_lands_nothing)
+{
+    struct ingest_offset offset = {.topic = STR("clicks"), .partition = 3, .from = -1, .next = 10};
+    struct ingest_item items[2] = {event("a", "x", "1"), {.kind = INGEST_TRAITS, .customer_id = STR("a"), .traits = {.given = CHANGE_ATTRIBUTES, .created_at = TIME_NONE}}};
+    struct ingest_result results[2];
+    struct ingest_request r = {.source = INGEST_FROM_KAFKA, .items = items, .n = 2, .results = results, .offsets = &offset, .n_offsets = 1, .offsets_group = "meros"};
+    items[1].traits.attributes = STR("{\"plan\":\"old\"}");
+    cr_assert_eq(ingest_land(&s.svc, &r, &s.err), MEROS_OK, "%s", s.err.detail);
+    const struct ingest_offset first = offset;
+    offset.from = 10;
+    offset.next = 20;
+    items[1].traits.attributes = STR("{\"plan\":\"new\"}");
+    cr_assert_eq(ingest_land(&s.svc, &r, &s.err), MEROS_OK, "%s", s.err.detail);
+
+    offset = first; /* paused all the while, and never told that it landed */
+    offset.next = 9;
+    items[0] = event("a", "x", "2");
+    items[1].traits.attributes = STR("{\"plan\":\"old\"}");
+    cr_assert_eq(ingest_land(&s.svc, &r, &s.err), MEROS_CANCELLED);
+    offset.next = 25;
+    cr_assert_eq(ingest_land(&s.svc, &r, &s.err), MEROS_CANCELLED);
+    EXPECT_TABLE(&s, "select attributes, (select count(*) from events), (select next_offset from kafka_offsets) from customers", "{\"plan\": \"new\"}|1|20\n");
+
+    offset.from = 10; /* the second again, whose commit was in doubt: it has landed, and nothing happens */
+    offset.next = 20;
+    cr_assert_eq(ingest_land(&s.svc, &r, &s.err), MEROS_OK, "%s", s.err.detail);
+    cr_assert_eq(results[0].verdict, INGEST_DUPLICATE);
+    EXPECT_TABLE(&s, "select attributes, (select count(*) from events), (select next_offset from kafka_offsets) from customers", "{\"plan\": \"new\"}|1|20\n");
 }
 
 /* --- refusals */

@@ -58,7 +58,8 @@ struct ingest_result {
 struct ingest_offset {
     struct str topic;
     int32_t partition;
-    int64_t next; /* the first message that has not been read */
+    int64_t from; /* what is stored before, < 0: nothing; the fence: whoever finds another place there lands nothing */
+    int64_t next; /* the first message that has not been read; stored after */
 };
 
 const char *ingest_source_name(enum ingest_source s);

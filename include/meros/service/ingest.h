@@ -31,10 +31,11 @@ struct ingest_request {
     const struct ingest_item *items;
     struct ingest_result *results; /* n of them, filled before done() with rc OK */
     size_t n;
-    const struct ingest_offset *offsets; /* written by the batch's transaction (store_kafka_offsets_write) */
+    const struct ingest_offset *offsets; /* moved by the request's transaction (store_kafka_offsets_move), which it has alone */
     size_t n_offsets;
     const char *offsets_group; /* the consumer group whose offsets they are */
-    /* rc OK: committed, results tell of each item. Otherwise nothing is known to have landed; trying again is safe. */
+    /* rc OK: committed, results tell of each item. Otherwise nothing is known to have landed; trying again is safe. CANCELLED: the
+     * offsets are not where they were expected, nothing landed and nothing will. */
     void (*done)(struct ingest_request *r, enum meros_code rc, const struct meros_err *err);
     void *arg;
 };

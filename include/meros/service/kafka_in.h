@@ -8,11 +8,12 @@
  * Each message counts once, although brokers promise only "at least once":
  *   - How far each partition was read is stored by the transaction that lands what was read (kafka_offsets). Whatever dies
  *     in between, either both are there or neither is.
+ *   - That transaction is refused as a whole where a stored place is not the one that its messages follow
+ *     (store_kafka_offsets_move). A member that lost its partitions without knowing it (paused, cut off) cannot land the
+ *     batch that it still holds once another has read on: not its traits over newer ones, nor an offset backwards. Whose
+ *     batch was refused begins anew where the table says, if the partitions are still theirs.
  *   - Where to begin is read from that table whenever partitions are assigned, never taken from the brokers. They are told
  *     afterwards, for the tools of others that show lag.
- *   - A member that lost its partitions without knowing it may still land the batch it holds, and the next member reads
- *     those messages again. Events have an identity (event_id, messageId, else their content), so the second changes
- *     nothing; and the stored offset only goes forward.
  * One batch is on its way at a time, and none is passed over: while the database is away, or the path is full, the
  * partitions are paused and the same batch is tried again, with pauses from 0.2 to 5 s, until it lands, the partitions are
  * taken away, or the service stops.

@@ -9,13 +9,12 @@
 #include "meros/domain/ingest.h"
 #include "meros/store/store.h"
 
-/* For the transaction that lands what was read; one entry a partition. An offset only goes forward, so that a member of
- * the group that lost a partition and lands its last batch late does not take the next member back. */
-enum meros_code store_kafka_offsets_write(struct store_conn *c, const char *group, const struct ingest_offset *offsets, size_t n,
-                                          struct meros_err *err) MEROS_MUSTCHECK;
-/* As given, also backwards: where the topic itself does not have the stored place any more. */
-enum meros_code store_kafka_offsets_reset(struct store_conn *c, const char *group, const struct ingest_offset *offsets, size_t n,
-                                          struct meros_err *err) MEROS_MUSTCHECK;
+/* For the transaction that lands what was read, before anything of it is written; one entry a partition. Moves each stored
+ * place from .from to .next, which may lie before it (the topic was made anew). *out_moved false: some place is not where
+ * .from says, because another member has moved it; the transaction must be rolled back. Waits for a transaction that is
+ * moving one of them. */
+enum meros_code store_kafka_offsets_move(struct store_conn *c, const char *group, const struct ingest_offset *offsets, size_t n,
+                                         bool *out_moved, struct meros_err *err) MEROS_MUSTCHECK;
 /* Fills .next of each; -1 where nothing is stored. */
 enum meros_code store_kafka_offsets_read(struct store_conn *c, const char *group, struct ingest_offset *offsets, size_t n,
                                          struct meros_err *err) MEROS_MUSTCHECK;
