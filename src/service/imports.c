@@ -118,7 +118,7 @@ static enum meros_code make_orders(struct store_conn *c, struct store_import *i,
         struct arena memory;
         arena_init(&memory, ORDERS_MEMORY);
         rc = import_orders_told(i, after, &memory, told, ORDER_EVENTS_MAX, &n, err);
-        if (rc == MEROS_OK && n > 0) rc = order_events_apply(c, told, n, &memory, &changed, &n_changed, err);
+        if (rc == MEROS_OK && n > 0) rc = order_events_apply(c, told, n, ORDER_TOLD_MAX, &memory, &changed, &n_changed, err);
         if (rc == MEROS_OK && n > 0) rc = import_orders_made(i, changed, n_changed, err);
         if (rc == MEROS_OK && n > 0) {
             memcpy(id, told[n - 1].order_id.p, told[n - 1].order_id.n);

@@ -75,6 +75,36 @@ static enum meros_code change_customers(struct landing *l, const struct landing_
     return MEROS_OK;
 }
 
+/* Takes the events out of the batch that would be too many for their orders. */
+static enum meros_code refuse_excess(struct landing *l, struct landing_part *p, struct meros_err *err)
+{
+    struct order_arrival *arrivals = arena_array(&l->arena, p->b.n_events + 1, sizeof *arrivals);
+    size_t *places = arena_array(&l->arena, p->b.n_events + 1, sizeof *places), *excess, n = 0, n_excess, left = 0;
+    if (arrivals == NULL || places == NULL) return no_memory(err);
+    for (size_t i = 0; i < p->b.n_events; i++) {
+        const struct ingest_event *e = &p->b.events[i];
+        if (order_word_of(e->row->type) == ORDER_WORD_NONE) continue;
+        const struct str id = order_properties_id(e->row->type, e->row->properties, &l->arena);
+        if (!str_present(id)) continue;
+        arrivals[n] = (struct order_arrival){id, e->customer_no, e->key};
+        places[n++] = i;
+    }
+    if (n == 0) return MEROS_OK;
+    TRY(order_events_excess(l->conn, arrivals, n, ORDER_TOLD_MAX, &l->arena, &excess, &n_excess, err));
+    if (n_excess == 0) return MEROS_OK;
+    for (size_t i = 0, k = 0; i < p->b.n_events; i++) {
+        if (k < n_excess && places[excess[k]] == i) {
+            *p->event_results[i] = (struct ingest_result){INGEST_REJECTED, "As many events speak of this order already as may speak of one; do all orders have this order_id?"};
+            k++;
+            continue;
+        }
+        p->b.events[left] = p->b.events[i];
+        p->event_results[left++] = p->event_results[i];
+    }
+    p->b.n_events = left;
+    return MEROS_OK;
+}
+
 static void number(struct landing *l, struct landing_part *p, const struct identity_item *ids)
 {
     size_t events = 0, outcomes = 0;
@@ -102,7 +132,7 @@ static enum meros_code make_orders(struct landing *l, const struct landing_part 
     }
     for (size_t i = 0; i < who->n_orders; i++) told[n++] = who->orders[i];
     if (n == 0) return MEROS_OK;
-    TRY(order_events_apply(l->conn, told, n, &l->arena, &nos, &n_nos, err));
+    TRY(order_events_apply(l->conn, told, n, 0, &l->arena, &nos, &n_nos, err));
     int64_t *more = arena_array(&l->arena, changed->n + n_nos + p->b.n_events + who->n_changed + who->n_gone + 1, sizeof *more);
     if (more == NULL) return no_memory(err);
     if (changed->n > 0) memcpy(more, changed->nos, changed->n * sizeof *more);
@@ -178,6 +208,7 @@ static enum meros_code land(struct landing *l, struct landing_part *p, bool excl
     if (changed.nos == NULL) return no_memory(err);
     TRY(change_customers(l, p, ids, &changed, err));
     number(l, p, ids);
+    TRY(refuse_excess(l, p, err));
     TRY(store_ingest_send(l->conn, &p->b, false, err));
     TRY(store_ingest_wait(l->conn, &p->b, err));
     TRY(make_orders(l, p, &who, &changed, err));

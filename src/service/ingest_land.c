@@ -60,6 +60,7 @@ static enum meros_code make_part(struct landing *l, size_t from, size_t to, stru
         return no_memory(err);
     for (size_t i = from; i < to; i++) {
         const struct landing_item *x = &l->items[i];
+        *x->result = (struct ingest_result){.verdict = INGEST_ACCEPTED};
         if (p->plain) p->plain = landing_plain(l, x->item);
         if (x->item->kind == INGEST_EVENT) {
             p->event_results[p->b.n_events] = x->result;
@@ -73,10 +74,9 @@ static enum meros_code make_part(struct landing *l, size_t from, size_t to, stru
     return MEROS_OK;
 }
 
-static void take_fates(struct landing *l, const struct landing_part *p)
+static void take_fates(const struct landing_part *p)
 {
     static const enum ingest_verdict verdicts[] = {[INGEST_FATE_LANDED] = INGEST_ACCEPTED, [INGEST_FATE_SEEN] = INGEST_DUPLICATE};
-    for (size_t i = p->from; i < p->to; i++) *l->items[i].result = (struct ingest_result){.verdict = INGEST_ACCEPTED};
     for (size_t i = 0; i < p->b.n_events; i++) p->event_results[i]->verdict = verdicts[p->b.events[i].fate];
     for (size_t i = 0; i < p->b.n_outcomes; i++) p->outcome_results[i]->verdict = verdicts[p->b.outcomes[i].fate];
 }
@@ -144,7 +144,7 @@ static enum meros_code land_part(struct landing *l, size_t from, size_t to, stru
     enum meros_code rc = make_part(l, from, to, &p, err);
     if (rc != MEROS_OK) return rc;
     rc = p.plain ? land_plain(l, &p, err) : landing_full(l, &p, err);
-    if (rc == MEROS_OK) take_fates(l, &p);
+    if (rc == MEROS_OK) take_fates(&p);
     return rc != MEROS_OK && refused_value(err) ? land_halves(l, from, to, err) : rc;
 }
 

@@ -1,6 +1,7 @@
 #include "order_events_priv.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include "meros/domain/rows.h"
 
 enum order_word order_word_of(struct str type)
@@ -182,18 +183,50 @@ static enum meros_code apply_slice(struct store_conn *c, const struct told_order
     return rc != MEROS_OK ? rc : order_events_write(c, orders, n_orders, arena, err);
 }
 
-enum { SLICE_MEMORY = 256 << 20 };
+/* A slice is so many events at most, unless one order has more: 64 KB of each, and its products, are in memory. */
+enum { SLICE_MEMORY = 256 << 20, SLICE_EVENTS = ORDER_TOLD_MAX };
 
-enum meros_code order_events_apply(struct store_conn *c, const struct told_order *told, size_t n, struct arena *arena,
+static enum meros_code too_many(struct str order_id, int64_t most, struct meros_err *err)
+{
+    return err_set(err, MEROS_UNPROCESSABLE, "More than %lld events speak of the order \"%.*s\", which is as many as may speak of one.",
+                   (long long)most, (int)(order_id.n < 100 ? order_id.n : 100), order_id.p);
+}
+
+static int by_order(const void *a, const void *b)
+{
+    const struct str x = ((const struct told_order *)a)->order_id, y = ((const struct told_order *)b)->order_id;
+    const int c = memcmp(x.p, y.p, x.n < y.n ? x.n : y.n);
+    return c != 0 ? c : (x.n > y.n) - (x.n < y.n);
+}
+
+/* Each order once. */
+static size_t unique(struct told_order *told, size_t n)
+{
+    size_t left = 0;
+    qsort(told, n, sizeof *told, by_order);
+    for (size_t k = 0; k < n; k++)
+        if (left == 0 || !str_eq(told[left - 1].order_id, told[k].order_id)) told[left++] = told[k];
+    return left;
+}
+
+enum meros_code order_events_apply(struct store_conn *c, const struct told_order *given, size_t n, int64_t most, struct arena *arena,
                                    const int64_t **changed_nos, size_t *n_changed, struct meros_err *err)
 {
-    int64_t *changed = arena_array(arena, 2 * n + 1, sizeof *changed);
-    enum meros_code rc = changed != NULL ? MEROS_OK : err_set(err, MEROS_OUT_OF_MEMORY, "No memory for the orders of a batch.");
+    int64_t *changed = arena_array(arena, 2 * n + 1, sizeof *changed), *counts = arena_array(arena, n + 1, sizeof *counts);
+    struct told_order *told = arena_array(arena, n + 1, sizeof *told);
+    if (changed == NULL || counts == NULL || told == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for the orders of a batch.");
+    if (n > 0) memcpy(told, given, n * sizeof *told);
+    n = unique(told, n);
+    enum meros_code rc = order_events_count(c, told, n, most > SLICE_EVENTS ? most : SLICE_EVENTS, arena, counts, err);
     *n_changed = 0;
-    for (size_t at = 0; rc == MEROS_OK && at < n; at += ORDER_EVENTS_MAX) {
+    for (size_t k = 0; rc == MEROS_OK && most > 0 && k < n; k++)
+        if (counts[k] > most) rc = too_many(told[k].order_id, most, err);
+    for (size_t at = 0, to; rc == MEROS_OK && at < n; at = to) {
+        int64_t events = counts[at];
+        for (to = at + 1; to < n && to - at < ORDER_EVENTS_MAX && events + counts[to] <= SLICE_EVENTS; to++) events += counts[to];
         struct arena slice;
         arena_init(&slice, SLICE_MEMORY);
-        rc = apply_slice(c, told + at, n - at < ORDER_EVENTS_MAX ? n - at : ORDER_EVENTS_MAX, &slice, changed, n_changed, err);
+        rc = apply_slice(c, told + at, to - at, &slice, changed, n_changed, err);
         arena_done(&slice);
     }
     *changed_nos = changed;

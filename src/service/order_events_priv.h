@@ -13,8 +13,9 @@
 enum meros_code order_fold(struct order_making *order, struct arena *arena, struct meros_err *err) MEROS_MUSTCHECK;
 
 /* Makes n orders anew from their events, within the caller's transaction, after the events are stored. May be given any
- * number, the same ones several times. *changed_nos: customers whose statistics changed, in the arena. */
-enum meros_code order_events_apply(struct store_conn *c, const struct told_order *told, size_t n, struct arena *arena,
+ * number, the same ones several times. *changed_nos: customers whose statistics changed, in the arena. most > 0:
+ * UNPROCESSABLE, with a sentence that names the order, where more events than that speak of one. */
+enum meros_code order_events_apply(struct store_conn *c, const struct told_order *given, size_t n, int64_t most, struct arena *arena,
                                    const int64_t **changed_nos, size_t *n_changed, struct meros_err *err) MEROS_MUSTCHECK;
 
 struct order_item {

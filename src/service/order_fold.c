@@ -67,7 +67,7 @@ static enum meros_code read_words(struct fold *f, struct meros_err *err)
         struct order_fault fault;
         w->event = &sorted[k];
         if (order_said_read(order_word_of(sorted[k].type), sorted[k].properties, f->arena, &w->said, &fault)) f->n_words++;
-        else order_said_done(&w->said);
+        order_said_done(&w->said); /* its items are in the arena; of many events one tree at a time is in memory */
         if (w->said.starved) return no_memory(err);
     }
     return MEROS_OK;
@@ -341,7 +341,6 @@ enum meros_code order_fold(struct order_making *order, struct arena *arena, stru
     order->lines = NULL;
     order->n_lines = 0;
     enum meros_code rc = fold(&f, err);
-    for (size_t k = 0; k < f.n_words; k++) order_said_done(&f.words[k].said);
     if (rc != MEROS_OK) return rc;
     order->lines = f.lines;
     order->n_lines = f.n_lines;

@@ -10,11 +10,24 @@ static const struct sql LOCK = {"order_events_lock",
     "from unnest($1::text[], $2::bigint[]) as given (id, no) "
     "on conflict (order_id) do update set customer_no = i.customer_no "
     "returning order_id, order_no, customer_no, xmax = 0", SQL_ROWS};
+#define SPEAKING(order_id)                                                                                   \
+    "left(v.properties ->> 'order_id', 200) = " order_id " "                                                 \
+    "and v.type in ('order_completed', 'order_updated', 'order_refunded', 'order_cancelled')"
+#define COUNTED(order_id, most) "(select count(*) from (select from events v where " SPEAKING(order_id) " limit " most ") few)"
+/* Several of one identity are one event. */
+static const struct sql EXCESS = {"order_events_excess",
+    "with fresh as (select g.*, min(at) over (partition by customer_no, key) as earliest "
+    "  from unnest($1::text[], $2::bigint[], $3::uuid[]) with ordinality as g (order_id, customer_no, key, at) "
+    "  where not exists (select from events e where e.customer_no = g.customer_no and e.event_key = g.key)), "
+    "orders as (select o.order_id, " COUNTED("o.order_id", "$4") " as there from (select distinct order_id from fresh) o), "
+    "placed as (select order_id, at, dense_rank() over (partition by order_id order by earliest) as nth from fresh) "
+    "select at - 1 from placed join orders using (order_id) where there + nth > $4 order by at", SQL_ROWS};
+static const struct sql COUNT = {"order_events_count",
+    "select " COUNTED("g.order_id", "$2::bigint + 1") " from unnest($1::text[]) with ordinality as g (order_id, at) order by at", SQL_ROWS};
 static const struct sql EVENTS = {"order_events_of",
     "select g.at, e.* from unnest($1::text[]) with ordinality as g (order_id, at) cross join lateral ("
     "  select v.customer_no, uuid_send(v.event_key), v.type, v.occurred_at, v.properties::text from events v "
-    "  where left(v.properties ->> 'order_id', 200) = g.order_id "
-    "  and v.type in ('order_completed', 'order_updated', 'order_refunded', 'order_cancelled')) e order by g.at", SQL_ROWS};
+    "  where " SPEAKING("g.order_id") ") e order by g.at", SQL_ROWS};
 static const struct sql IMPORTED = {"order_events_imported",
     "select g.at, l.* from unnest($1::bigint[], $2::bigint[], $3::bigint[]) as g (at, customer_no, order_no) cross join lateral ("
     "  select v.line_key, (select p.product_id from products p where p.product_no = v.product_no), v.ordered_at, "
@@ -60,6 +73,41 @@ static struct str kept(struct arena *arena, struct str s, bool *ok)
     char *p = arena_strndup(arena, s.p, s.n);
     if (p == NULL) *ok = false;
     return (struct str){p, s.n};
+}
+
+/* --- how many */
+enum meros_code order_events_excess(struct store_conn *c, const struct order_arrival *events, size_t n, int64_t most, struct arena *arena,
+                                    size_t **out, size_t *out_n, struct meros_err *err)
+{
+    struct str *ids = arena_array(arena, n + 1, sizeof *ids);
+    int64_t *nos = arena_array(arena, n + 1, sizeof *nos);
+    struct crypto_hash128 *keys = arena_array(arena, n + 1, sizeof *keys);
+    struct rows r;
+    *out = arena_array(arena, n + 1, sizeof **out);
+    if (ids == NULL || nos == NULL || keys == NULL || *out == NULL) return no_memory(err);
+    for (size_t k = 0; k < n; k++) {
+        ids[k] = events[k].order_id;
+        nos[k] = events[k].customer_no;
+        keys[k] = events[k].key;
+    }
+    TRY(sql_exec(c, &EXCESS, &r, err, P_TEXTS(ids, n), P_INTS(nos, n), P_UUIDS(keys, n), P_INT(most)));
+    *out_n = r.n;
+    for (size_t k = 0; k < r.n; k++) (*out)[k] = (size_t)rows_int(&r, k, 0);
+    rows_done(&r);
+    return MEROS_OK;
+}
+
+enum meros_code order_events_count(struct store_conn *c, const struct told_order *told, size_t n, int64_t most, struct arena *arena,
+                                   int64_t *counts, struct meros_err *err)
+{
+    struct str *ids = arena_array(arena, n + 1, sizeof *ids);
+    struct rows r;
+    if (ids == NULL) return no_memory(err);
+    for (size_t k = 0; k < n; k++) ids[k] = told[k].order_id;
+    TRY(sql_exec(c, &COUNT, &r, err, P_TEXTS(ids, n), P_INT(most)));
+    for (size_t k = 0; k < r.n; k++) counts[k] = rows_int(&r, k, 0);
+    rows_done(&r);
+    return MEROS_OK;
 }
 
 /* --- reading */

@@ -6,6 +6,7 @@
 #include "meros/base/log.h"
 #include "meros/domain/ingest.h"
 #include "meros/service/ingest.h"
+#include "meros/service/order_events.h"
 #include "meros/store/customers.h"
 #include "meros/store/store.h"
 #include "store_priv.h"
@@ -273,6 +274,40 @@ Test(ingest, an_item_that_the_database_refuses_is_rejected_alone)
     land(items, 9, "aaaraaaar");
     cr_assert_eq(pg_int(s.db, "select count(*) from events"), 7);
     land(items, 9, "dddrddddr");
+    expect_statistics_right(s.db);
+}
+
+static struct ingest_item updated(const char *order, int nth, int revenue)
+{
+    static char ids[2 * ORDER_TOLD_MAX][16], properties[2 * ORDER_TOLD_MAX][80];
+    snprintf(ids[nth], sizeof ids[nth], "u%d", nth);
+    snprintf(properties[nth], sizeof properties[nth], "{\"order_id\":\"%s\",\"revenue\":%d}", order, revenue);
+    struct ingest_item x = event("a", "order_updated", ids[nth]);
+    x.event.occurred_at = INT64_C(1700000000000000) + nth;
+    x.event.properties = str_of(properties[nth]);
+    return x;
+}
+
+Test(ingest, as_many_events_speak_of_an_order_as_may_and_what_is_more_is_rejected_alone)
+{
+    static struct ingest_item items[ORDER_TOLD_MAX + 4];
+    static struct ingest_result results[ORDER_TOLD_MAX + 4];
+    const struct ingest_item other = updated("another", ORDER_TOLD_MAX + 10, 7);
+    int n[3] = {0};
+    for (int i = 0; i < ORDER_TOLD_MAX - 1; i++) items[i] = updated("undefined", i, i);
+    cr_assert_eq(try_land(&s.svc, items, ORDER_TOLD_MAX - 1, results, &s.err), MEROS_OK, "%s", s.err.detail);
+    for (int i = 0; i < ORDER_TOLD_MAX + 3; i++) items[i] = updated("undefined", i, i);
+    items[ORDER_TOLD_MAX + 3] = items[ORDER_TOLD_MAX - 1]; /* the last that fits, again */
+    cr_assert_eq(try_land(&s.svc, items, ORDER_TOLD_MAX + 4, results, &s.err), MEROS_OK, "%s", s.err.detail);
+    for (int i = 0; i < ORDER_TOLD_MAX + 4; i++) n[results[i].verdict]++;
+    cr_expect_eq(n[INGEST_ACCEPTED], 1);
+    cr_expect_eq(n[INGEST_DUPLICATE], ORDER_TOLD_MAX);
+    cr_expect_eq(n[INGEST_REJECTED], 3);
+    cr_expect_eq(results[ORDER_TOLD_MAX + 2].verdict, INGEST_REJECTED);
+    EXPECT_TABLE(&s, "select revenue::float8 from orders", "999\n");
+    LAND("drad", items[0], items[ORDER_TOLD_MAX], other, items[5]);
+    EXPECT_TABLE(&s, "select revenue::float8 from orders order by 1", "7\n999\n");
+    EXPECT_TABLE(&s, "select count(*), count(*) filter (where properties ->> 'order_id' = 'undefined') from events", "1001|1000\n");
     expect_statistics_right(s.db);
 }
 

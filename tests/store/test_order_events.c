@@ -2,6 +2,7 @@
 #include "import_support.h"
 #include "identity_check.h"
 #include "meros/service/customers.h"
+#include "meros/service/order_events.h"
 #include "meros/store/order_events.h"
 
 static void events(struct shop *s, const char *ndjson)
@@ -122,6 +123,27 @@ Test(order_events, erasing_the_customer_takes_the_orders_along)
     events(&s, EVENT("c1", "completed", "01", "e1", ",\"revenue\":25" TWO));
     cr_assert_eq(service_erase_customer(&s.svc, STR("c1"), &gone, &s.err), MEROS_OK);
     EXPECT_TABLE(&s, "select (select count(*) from order_lines) + (select count(*) from order_ids) + (select count(*) from customer_products)", "0\n");
+    shop_close(&s);
+}
+
+Test(order_events, an_import_may_bring_as_many_events_of_an_order_as_may_speak_of_one)
+{
+    struct shop s;
+    struct buf b;
+    shop_open(&s);
+    buf_init(&b, 1 << 20);
+    for (int k = 0; k < ORDER_TOLD_MAX; k++)
+        buf_printf(&b, "{\"customer_id\":\"c%d\",\"type\":\"order_updated\",\"occurred_at\":\"2024-01-01\",\"properties\":{\"order_id\":\"o\",\"revenue\":%d}}\n", k % 3, k);
+    events(&s, b.data);
+    cr_expect_eq(pg_int(s.db, "select count(*) from orders"), 1);
+    cr_assert_eq(shop_try(&s, (struct import_options){.dataset = DATASET_EVENTS, .format = IMPORT_NDJSON},
+                          "{\"customer_id\":\"c1\",\"type\":\"order_completed\",\"occurred_at\":\"2024-01-01\",\"properties\":{\"order_id\":\"o\"}}\n"), MEROS_UNPROCESSABLE);
+    cr_assert_not_null(strstr(s.err.detail, "1000 events speak of the order \"o\""), "%s", s.err.detail);
+    cr_expect_eq(pg_int(s.db, "select count(*) from events"), ORDER_TOLD_MAX);
+    events(&s, b.data);
+    EXPECT_COUNTS(&s, 0, 0, ORDER_TOLD_MAX, 0);
+    EXPECT_ALL_EXACT(s.db);
+    buf_done(&b);
     shop_close(&s);
 }
 

@@ -26,7 +26,11 @@
  * Imports and events of one order: whoever spoke last holds. What a completed or updated event says replaces all lines of
  * the order, imported ones too; an import that changes anything of an order takes the lines away that events had made of
  * it, until the next event comes. Refunds of an order that was only imported apply to its imported lines; a cancellation
- * takes them away. */
+ * takes them away.
+ *
+ * At most ORDER_TOLD_MAX events speak of one order, because all of them are read when one more comes: beyond that an event is
+ * rejected where it comes alone, and an import that brings it fails. The usual cause is a program that gives all orders one
+ * id, "undefined". An order that has more from an earlier version is still made of all that it has. */
 #ifndef MEROS_SERVICE_ORDER_EVENTS_H
 #define MEROS_SERVICE_ORDER_EVENTS_H
 
@@ -34,7 +38,7 @@
 #include "meros/base/arena.h"
 #include "meros/base/str.h"
 
-enum { ORDER_PRODUCTS_MAX = 1000 };
+enum { ORDER_PRODUCTS_MAX = 1000, ORDER_TOLD_MAX = 1000 };
 
 /* The kind of an event that speaks of orders, in the order in which they stand at one moment. */
 enum order_word { ORDER_WORD_NONE, ORDER_COMPLETED, ORDER_UPDATED, ORDER_REFUNDED, ORDER_CANCELLED };

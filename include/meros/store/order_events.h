@@ -53,6 +53,20 @@ struct order_making {
     size_t n_lines;
 };
 
+/* An event that is about to land. */
+struct order_arrival {
+    struct str order_id;
+    int64_t customer_no;
+    struct crypto_hash128 key;
+};
+/* Which of them, by place, would make more than `most` events speak of one order; those that are there already never do.
+ * Under the lock of a batch others may land as many at the same moment, so an order may come to have a few more. In the arena. */
+enum meros_code order_events_excess(struct store_conn *c, const struct order_arrival *events, size_t n, int64_t most, struct arena *arena,
+                                    size_t **out, size_t *out_n, struct meros_err *err) MEROS_MUSTCHECK;
+/* How many events speak of each order; past `most` they are not counted. */
+enum meros_code order_events_count(struct store_conn *c, const struct told_order *told, size_t n, int64_t most, struct arena *arena,
+                                   int64_t *counts, struct meros_err *err) MEROS_MUSTCHECK;
+
 enum { ORDER_EVENTS_MAX = 256 }; /* orders at a time */
 /* An order may be given several times, by several customers; it comes out once. Everything lives in the arena. */
 enum meros_code order_events_read(struct store_conn *c, const struct told_order *told, size_t n, struct arena *arena,
