@@ -9,6 +9,8 @@
 #include "meros/service/segment_stream.h"
 
 static const int64_t SILENCE_NS = 15000000000;
+/* So much waits for a client at most, beside what its connection holds; the rest waits in the database. */
+enum { WAITING_MAX = 32 << 10 };
 
 struct listening {
     struct http_stream *stream;
@@ -45,18 +47,20 @@ static bool send_comment(struct listening *l)
     return ok;
 }
 
-static bool hear(void *arg, const struct segment_change *x, bool ended)
+static enum segment_heard hear(void *arg, const struct segment_change *x, bool ended)
 {
     struct listening *l = arg;
     bool go_on = true;
     if (ended) {
         http_stream_end(l->stream);
         free(l);
-        return false;
+        return HEARD_ENOUGH;
     }
+    if (!http_stream_alive(l->stream)) return HEARD_ENOUGH;
+    if (http_stream_waiting(l->stream) > WAITING_MAX) return HEARD_LATER;
     if (x != NULL) go_on = send_change(l, x);
     else if (clock_mono_ns() - l->sent_ns >= SILENCE_NS) go_on = send_comment(l);
-    return go_on && http_stream_alive(l->stream);
+    return go_on ? HEARD : HEARD_ENOUGH;
 }
 
 /* < 0: from now on. */

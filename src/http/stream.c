@@ -236,6 +236,14 @@ bool http_stream_alive(struct http_stream *s)
     return alive;
 }
 
+size_t http_stream_waiting(struct http_stream *s)
+{
+    pthread_mutex_lock(&s->req->lock);
+    const size_t n = s->out.len - s->head;
+    pthread_mutex_unlock(&s->req->lock);
+    return n;
+}
+
 static void end(struct http_stream *s, bool abort)
 {
     struct http_request *r = s->req;

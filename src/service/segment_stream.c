@@ -13,7 +13,7 @@
 #include "meros/store/store.h"
 #include "segments_priv.h"
 
-enum { LOOK_MS = 1000, PAGE = 500 };
+enum { LOOK_MS = 1000, FULL_MS = 50, PAGE = 500 };
 
 struct follower {
     char segmentation[SEGMENTATION_NAME_MAX + 1], segment_id[SEGMENT_ID_MAX + 1]; /* "": any */
@@ -21,6 +21,7 @@ struct follower {
     void *arg;
     int64_t last; /* change_no up to which it was served */
     bool over;    /* the thread's own: no call any more */
+    bool full;    /* the thread's own: takes nothing until it says otherwise */
     struct follower *next;
 };
 
@@ -48,7 +49,7 @@ static void end_follower(struct follower *f)
 
 struct page {
     struct follower *all;
-    int64_t from, last; /* change_no of the place where it begins, and of its last row */
+    int64_t from; /* change_no of the place where it begins */
     size_t n;
 };
 
@@ -65,11 +66,12 @@ static enum meros_code give(void *arg, const struct segment_change *x, struct me
     struct page *p = arg;
     (void)err;
     p->n++;
-    p->last = x->change_no;
     for (struct follower *f = p->all; f != NULL; f = f->next) {
-        if (f->over || f->last < p->from || f->last >= x->change_no) continue;
-        f->last = x->change_no;
-        if (wants(f, x) && !f->fn(f->arg, x, false)) end_follower(f);
+        if (f->over || f->full || f->last < p->from || f->last >= x->change_no) continue;
+        const enum segment_heard heard = wants(f, x) ? f->fn(f->arg, x, false) : HEARD;
+        f->full = heard == HEARD_LATER;
+        if (!f->full) f->last = x->change_no;
+        if (heard == HEARD_ENOUGH) end_follower(f);
     }
     return MEROS_OK;
 }
@@ -79,7 +81,7 @@ static enum meros_code serve(struct store_conn *c, struct follower *all, bool *o
 {
     int64_t least = INT64_MAX, most = -1;
     for (const struct follower *f = all; f != NULL; f = f->next) {
-        if (f->over) continue;
+        if (f->over || f->full) continue;
         if (f->last < least) least = f->last;
         if (f->last > most) most = f->last;
     }
@@ -94,24 +96,37 @@ static enum meros_code serve(struct store_conn *c, struct follower *all, bool *o
         *out_more |= p.n == PAGE;
         if (i == 1 && p.n < PAGE) { /* they have seen all there is */
             for (struct follower *f = all; f != NULL; f = f->next)
-                if (f->last < most) f->last = most;
+                if (!f->full && f->last < most) f->last = most;
         }
     }
     return MEROS_OK;
 }
 
-/* False: at once again. */
-static bool round_of(struct segment_stream *s, struct follower *all, bool look)
+/* Whether they are there, and whether those who had no room have some. */
+static void ask(struct follower *all, bool everybody)
+{
+    for (struct follower *f = all; f != NULL; f = f->next) {
+        if (f->over || !(everybody || f->full)) continue;
+        const enum segment_heard heard = f->fn(f->arg, NULL, false);
+        f->full = heard == HEARD_LATER;
+        if (heard == HEARD_ENOUGH) end_follower(f);
+    }
+}
+
+/* How long to rest, 0: at once again. */
+static int round_of(struct segment_stream *s, struct follower *all, bool look)
 {
     struct meros_err err = MEROS_ERR_INIT;
     struct store_conn *c = NULL;
     bool more = false;
+    ask(all, look);
     enum meros_code rc = store_available(s->svc->store) ? store_acquire(s->svc->store, &c, &err) : MEROS_UNAVAILABLE;
     if (rc == MEROS_OK) rc = serve(c, all, &more, &err);
     store_release(s->svc->store, c);
-    for (struct follower *f = all; f != NULL && look; f = f->next)
-        if (!f->over && !f->fn(f->arg, NULL, false)) end_follower(f);
-    return rc != MEROS_OK || !more;
+    if (rc == MEROS_OK && more) return 0;
+    for (const struct follower *f = all; f != NULL; f = f->next)
+        if (f->full && !f->over) return FULL_MS;
+    return LOOK_MS;
 }
 
 static void drop_over(struct segment_stream *s)
@@ -148,12 +163,13 @@ static void *stream_main(void *arg)
         const int64_t now = clock_mono_ns();
         const bool look = now - looked_ns >= LOOK_MS * INT64_C(1000000);
         if (look) looked_ns = now;
-        const bool done = round_of(s, all, look);
+        const int rest_ms = round_of(s, all, look);
         drop_over(s);
-        const int64_t until_ns = looked_ns + LOOK_MS * INT64_C(1000000);
+        const int64_t next_look_ns = looked_ns + LOOK_MS * INT64_C(1000000), rested_ns = clock_mono_ns() + rest_ms * INT64_C(1000000);
+        const int64_t until_ns = rested_ns < next_look_ns ? rested_ns : next_look_ns;
         const struct timespec until = {.tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000};
         pthread_mutex_lock(&s->lock);
-        while (done && !s->poked && !s->stop && pthread_cond_timedwait(&s->wake, &s->lock, &until) == 0) {}
+        while (rest_ms > 0 && !s->poked && !s->stop && pthread_cond_timedwait(&s->wake, &s->lock, &until) == 0) {}
     }
     struct follower *all = s->followers;
     pthread_mutex_unlock(&s->lock);

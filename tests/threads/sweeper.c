@@ -109,18 +109,22 @@ static void *browse(void *arg)
 
 struct heard {
     _Atomic int changes, wrong, ends;
-    int64_t last; /* of the stream's own thread */
+    int64_t last, refused; /* of the stream's own thread */
 };
 
-static bool hear(void *arg, const struct segment_change *x, bool over)
+static enum segment_heard hear(void *arg, const struct segment_change *x, bool over)
 {
     struct heard *h = arg;
     if (over) h->ends++;
-    if (x == NULL) return !over;
+    if (x == NULL) return over ? HEARD_ENOUGH : HEARD;
+    if (x->change_no % 3 == 0 && h->refused != x->change_no) { /* comes again */
+        h->refused = x->change_no;
+        return HEARD_LATER;
+    }
     h->wrong += x->change_no <= h->last;
     h->last = x->change_no;
     h->changes++;
-    return true;
+    return HEARD;
 }
 
 static void follow(struct service *svc, struct heard *h)

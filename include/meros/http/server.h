@@ -184,6 +184,7 @@ struct http_stream *http_reply_stream(struct http_request *req, const char *cont
  * wait true: block until there is room instead (for exports, on an I/O worker). */
 bool http_stream_send(struct http_stream *s, const char *p, size_t n, bool wait);
 bool http_stream_alive(struct http_stream *s);
+size_t http_stream_waiting(struct http_stream *s); /* bytes that the client has not taken */
 void http_stream_end(struct http_stream *s); /* always, exactly once, also when not alive */
 void http_stream_abort(struct http_stream *s); /* instead of _end: cuts the connection, so that the client sees that the
                                                   body is not complete */

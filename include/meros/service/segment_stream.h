@@ -19,9 +19,12 @@ void segment_stream_stop(struct service *svc); /* ends all who follow, joins; ca
 void segment_stream_free(struct service *svc);
 
 /* fn is called on that thread for every change that is wanted, in order, and about once a second with NULL (a chance to
- * see whether anybody still listens), until it returns false. The last call, made exactly once, has ended = true and
- * NULL: fn must let go of `arg` then. fn must not block. */
-typedef bool (*segment_stream_fn)(void *arg, const struct segment_change *x, bool ended);
+ * see whether anybody still listens), until it says HEARD_ENOUGH. The last call, made exactly once, has ended = true and
+ * NULL: fn must let go of `arg` then. fn must not block: where there is no room for a change it says HEARD_LATER, and is
+ * given that one and those after it from the database once it no longer says so to NULL, which it is then asked every few
+ * moments. So who reads slowly costs what fn keeps, and no more. */
+enum segment_heard { HEARD_ENOUGH, HEARD, HEARD_LATER };
+typedef enum segment_heard (*segment_stream_fn)(void *arg, const struct segment_change *x, bool ended);
 
 /* In two steps, so that what is wrong with a request can be said before its answer begins. prepare: segmentation and
  * segment_id absent for any (a segment belongs to a segmentation, which must exist, else NOT_FOUND); after: the change_no
