@@ -400,6 +400,14 @@ CREATE TABLE public.outcomes (
     outcome_id text COLLATE pg_catalog."C"
 );
 
+CREATE TABLE public.pending_moves (
+    customer_no bigint NOT NULL,
+    segmentation_no bigint NOT NULL,
+    model_no bigint NOT NULL,
+    segment_id text COLLATE pg_catalog."C",
+    at timestamp with time zone NOT NULL
+);
+
 CREATE SEQUENCE public.product_nos
     START WITH 1
     INCREMENT BY 1
@@ -670,6 +678,9 @@ ALTER TABLE ONLY public.orders
 ALTER TABLE ONLY public.outcomes
     ADD CONSTRAINT outcomes_pkey PRIMARY KEY (customer_no, outcome_key);
 
+ALTER TABLE ONLY public.pending_moves
+    ADD CONSTRAINT pending_moves_pkey PRIMARY KEY (customer_no, segmentation_no);
+
 ALTER TABLE ONLY public.products
     ADD CONSTRAINT products_pkey PRIMARY KEY (product_no);
 
@@ -739,6 +750,8 @@ CREATE INDEX memberships_segment ON public.memberships USING btree (segmentation
 CREATE UNIQUE INDEX models_active ON public.models USING btree (kind, name) WHERE active;
 
 CREATE INDEX outcomes_campaign ON public.outcomes USING btree (campaign, customer_no);
+
+CREATE INDEX pending_moves_segment ON public.pending_moves USING btree (segmentation_no, segment_id, customer_no);
 
 CREATE INDEX products_changed ON public.products USING btree (changed_at);
 

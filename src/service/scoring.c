@@ -11,6 +11,7 @@
 #include "meros/service/serving.h"
 #include "meros/store/changed.h"
 #include "meros/store/models.h"
+#include "meros/store/segment_changes.h"
 #include "meros/store/segments.h"
 #include "meros/store/stats.h"
 #include "meros/store/store.h"
@@ -362,6 +363,7 @@ static enum meros_code rescore(struct service *svc, struct store_conn *c, const 
     if (rc == MEROS_OK && m->method == SEGMENT_VALUE) rc = scoring_worths(svc, &r.d, TIME_NONE, progress, &r.worths, err);
     if (rc == MEROS_OK) rc = scoring_assign(m, &r.d, r.worths, r.labels, err);
     if (rc == MEROS_OK) rc = describe_fit(&r.desc, &r.d, &m->prep, r.labels, m->n_segments, err);
+    if (rc == MEROS_OK) rc = store_pending_settle(c, str_of(m->name), err);
     if (rc == MEROS_OK) *out = r;
     else rescored_done(&r);
     return rc;

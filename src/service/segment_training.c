@@ -11,6 +11,7 @@
 #include "meros/service/scoring.h"
 #include "meros/store/changed.h"
 #include "meros/store/models.h"
+#include "meros/store/segment_changes.h"
 #include "meros/store/segments.h"
 #include "meros/store/store.h"
 
@@ -250,6 +251,7 @@ static enum meros_code learn(struct training *base, struct meros_err *err)
     if (rc == MEROS_OK) rc = segment_training_fit(t, err);
     if (rc == MEROS_OK) rc = training_step(base, 0.8, "describing", err);
     if (rc == MEROS_OK) rc = describe_fit(&t->desc, &t->data, &t->model->prep, t->labels, t->model->n_segments, err);
+    if (rc == MEROS_OK) rc = store_pending_settle(base->conn, t->params.name, err);
     if (rc != MEROS_OK) return rc;
     struct jsonw w;
     jsonw_init(&w, &base->metrics);

@@ -7,7 +7,9 @@
  *   4. for those who differ, or for all where somebody writes, the changes lock is taken, then steps 2 and 3 are done again:
  *      what another replica, a training or an erasure did in between is seen, and nobody else writes memberships until the
  *      commit;
- *   5. what everybody taken is worth is written down where it is not what it was (store/clv_list.h). */
+ *   5. what everybody taken is worth is written down where it is not what it was (store/clv_list.h).
+ * Between sweeps it writes down what the judgement of a whole segmentation has left pending (store/segment_changes.h), a slice
+ * at a time. */
 #include "meros/service/sweeper.h"
 
 #include <math.h>
@@ -476,16 +478,18 @@ static enum meros_code connected(struct sweeper *s, struct meros_err *err)
 /* One look, and what is to follow it. */
 static enum meros_code look(struct sweeper *s, struct pause *out, struct meros_err *err)
 {
-    bool noted = false, remembered = false;
+    bool noted = false, remembered = false, pending = false;
+    int64_t settled = 0;
     struct sweep w = {0};
     const int64_t began_ns = clock_mono_ns();
     enum meros_code rc = connected(s, err);
-    if (rc == MEROS_OK) rc = store_changed_any(s->conn, &noted, &remembered, err);
+    if (rc == MEROS_OK) rc = store_changed_any(s->conn, &noted, &remembered, &pending, err);
     if (rc == MEROS_OK && noted) rc = sweep(s, &w, err);
     if (rc == MEROS_OK && remembered && began_ns >= s->again_due_ns) {
         s->again_due_ns = began_ns + AGAIN_MS * INT64_C(1000000);
         rc = store_changed_again(s->conn, err);
     }
+    if (rc == MEROS_OK && pending) rc = store_pending_settle_some(s->conn, &settled, err);
     if (rc == MEROS_OK && w.taken == 0) rc = rejudge(s, err);
     if (rc != MEROS_OK) return rc;
     s->singles = w.taken == 0 || w.bulk ? 0 : s->singles + 1;
@@ -499,6 +503,7 @@ static enum meros_code look(struct sweeper *s, struct pause *out, struct meros_e
         out->ms = (clock_mono_ns() - began_ns) / 1000000;
         if (out->ms > BULK_PAUSE_MAX_MS) out->ms = BULK_PAUSE_MAX_MS;
     }
+    if (settled > 0 && out->ms > SETTLE_MS) *out = (struct pause){SETTLE_MS, true}; /* there are probably more */
     return MEROS_OK;
 }
 

@@ -55,7 +55,7 @@ static const struct sql AGAIN = {"changed_again",
     "insert into changed_customers (bulk, origin, customers, customer_nos) "
     "select bulk, '-', customers, nos from (" SLICED("gone") ") s (bulk, customers, nos)", SQL_NOTHING};
 static const struct sql ANY = {"changed_any",
-    "select exists (select from changed_customers), exists (select from judged_meanwhile)", SQL_ROW};
+    "select exists (select from changed_customers), exists (select from judged_meanwhile), exists (select from pending_moves)", SQL_ROW};
 
 enum meros_code store_changed_note(struct store_conn *c, const int64_t *customer_nos, size_t n, struct meros_err *err)
 {
@@ -195,13 +195,14 @@ enum meros_code store_changed_again(struct store_conn *c, struct meros_err *err)
     return sql_exec(c, &AGAIN, NULL, err, P_INT(CHANGED_ROW_MAX));
 }
 
-enum meros_code store_changed_any(struct store_conn *c, bool *out_noted, bool *out_remembered, struct meros_err *err)
+enum meros_code store_changed_any(struct store_conn *c, bool *out_noted, bool *out_remembered, bool *out_pending, struct meros_err *err)
 {
     struct rows r;
     enum meros_code rc = sql_exec0(c, &ANY, &r, err);
     if (rc != MEROS_OK) return rc;
     *out_noted = rows_bool(&r, 0, 0);
     *out_remembered = rows_bool(&r, 0, 1);
+    *out_pending = rows_bool(&r, 0, 2);
     rows_done(&r);
     return MEROS_OK;
 }

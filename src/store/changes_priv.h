@@ -14,6 +14,15 @@
  * commit. Holds the changes lock. */
 enum meros_code changes_announce(struct store_conn *c, const struct rows *noted, struct meros_err *err) MEROS_MUSTCHECK;
 
+/* Pending moves (pending.c). settle: takes what is pending of some customers, or of a segmentation, into memberships and the
+ * record; whoever writes there does so first. In a transaction; people: under the lock; all: takes it if there are any.
+ * write: of new_memberships (store_memberships_write); takes the lock. any: whether anything of a segmentation is pending. */
+enum meros_code pending_any(struct store_conn *c, struct str segmentation, bool *out, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code pending_settle_people(struct store_conn *c, const int64_t *customer_nos, size_t n, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code pending_settle_all(struct store_conn *c, int64_t segmentation_no, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code pending_write(struct store_conn *c, int64_t no, int64_t model_no, int64_t at, int64_t *out_changed,
+                              struct meros_err *err) MEROS_MUSTCHECK;
+
 /* Whoever an import touched, as an array in any order, or (changed_note_gathered) the table import_changed (customer_no), of the transaction; any number of rows a customer. */
 enum meros_code changed_gather_prepare(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code changed_note_bulk(struct store_conn *c, const int64_t *customer_nos, size_t n, struct meros_err *err) MEROS_MUSTCHECK;

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include "changes_priv.h"
 #include "imports_priv.h"
 #include "meros/store/changed.h"
 
@@ -167,9 +168,17 @@ enum meros_code store_clv_active(struct store_conn *c, struct str name, int64_t 
 #define OF_SEGMENT                                                                                           \
     "join memberships m on m.customer_no = v.customer_no and m.segment_id = $8 "                             \
     "  and m.segmentation_no = (select segmentation_no from segmentations where name = $9) "
-static const struct sql PAGES[2][2] = {
+/* While moves are pending (pending.c): by look-ups, since the two tables in one would be joined as a whole. */
+#define OF_SEGMENT_PENDING                                                                                   \
+    "cross join lateral (select 1 from memberships m where m.customer_no = v.customer_no and m.segment_id = $8 " \
+    "  and m.segmentation_no = (select segmentation_no from segmentations where name = $9) and not exists "  \
+    "    (select from pending_moves p where p.customer_no = m.customer_no and p.segmentation_no = m.segmentation_no) " \
+    "  union all select 1 from pending_moves p where p.customer_no = v.customer_no and p.segment_id = $8 "     \
+    "  and p.segmentation_no = (select segmentation_no from segmentations where name = $9)) m "
+static const struct sql PAGES[3][2] = {
     {{"clv_page_desc", PAGE("", "<", "desc"), SQL_ROWS}, {"clv_page_asc", PAGE("", ">", "asc"), SQL_ROWS}},
     {{"clv_page_segment_desc", PAGE(OF_SEGMENT, "<", "desc"), SQL_ROWS}, {"clv_page_segment_asc", PAGE(OF_SEGMENT, ">", "asc"), SQL_ROWS}},
+    {{"clv_page_pending_desc", PAGE(OF_SEGMENT_PENDING, "<", "desc"), SQL_ROWS}, {"clv_page_pending_asc", PAGE(OF_SEGMENT_PENDING, ">", "asc"), SQL_ROWS}},
 };
 
 enum meros_code store_clv_page(struct store_conn *c, const struct clv_filter *f, const struct clv_place *after, int64_t limit,
@@ -182,7 +191,9 @@ enum meros_code store_clv_page(struct store_conn *c, const struct clv_filter *f,
         P_NUM(f->min_worth), P_NUM(f->max_worth), P_NUM(f->min_p_alive), P_NUM(f->max_p_alive), P_INT(limit),
         P_TEXT(f->segment_id), P_TEXT(f->segmentation)};
     struct rows r;
-    TRY(sql_run(c, &PAGES[segment][f->ascending], &r, err, params, segment ? 9 : 7));
+    bool pending = false;
+    if (segment) TRY(pending_any(c, f->segmentation, &pending, err));
+    TRY(sql_run(c, &PAGES[pending ? 2 : segment][f->ascending], &r, err, params, segment ? 9 : 7));
     for (size_t i = 0; i < r.n; i++) {
         const struct clv_row row = {rows_int(&r, i, 0), rows_num(&r, i, 2),  rows_num(&r, i, 3), rows_num(&r, i, 4),
                                     rows_num(&r, i, 5), rows_bool(&r, i, 6), rows_time(&r, i, 7)};
@@ -199,8 +210,10 @@ static const struct sql SET_SEGMENTATION = {"clv_set_segmentation",
 static const struct sql EACH = {"clv_each",
     "copy (select null::text, " EACH_COLUMNS " from customer_clv v) to stdout (format binary)", SQL_NOTHING};
 static const struct sql EACH_SEGMENT = {"clv_each_segment",
-    "copy (select m.segment_id, " EACH_COLUMNS " from customer_clv v left join memberships m on m.customer_no = v.customer_no "
-    "and m.segmentation_no = (select current_setting('meros.clv_segmentation')::bigint)) to stdout (format binary)", SQL_NOTHING};
+    "copy (select case when p.customer_no is null then m.segment_id else p.segment_id end, " EACH_COLUMNS " from customer_clv v "
+    "left join memberships m on m.customer_no = v.customer_no and m.segmentation_no = (select current_setting('meros.clv_segmentation')::bigint) "
+    "left join pending_moves p on p.customer_no = v.customer_no and p.segmentation_no = (select current_setting('meros.clv_segmentation')::bigint)) "
+    "to stdout (format binary)", SQL_NOTHING};
 
 struct each {
     clv_each_fn fn;

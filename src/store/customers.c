@@ -66,6 +66,7 @@ static const struct sql ERASE_PAIRS = {"erase_products", "delete from customer_p
 static const struct sql ERASE_DAYS = {"erase_days", "delete from customer_days where customer_no = $1", SQL_NOTHING};
 static const struct sql ERASE_ACTIVITY = {"erase_activity", "delete from customer_event_stats where customer_no = $1", SQL_NOTHING};
 static const struct sql ERASE_MEMBERSHIPS = {"erase_memberships", "delete from memberships where customer_no = $1", SQL_NOTHING};
+static const struct sql ERASE_PENDING = {"erase_pending_moves", "delete from pending_moves where customer_no = $1", SQL_NOTHING};
 static const struct sql ERASE_CHANGES = {"erase_changes", "delete from segment_changes where customer_no = $1", SQL_NOTHING};
 static const struct sql ERASE_NAMES = {"erase_names", "delete from customer_ids where customer_no = $1", SQL_NOTHING};
 static const struct sql ERASE_CUSTOMER = {"erase_customer", "delete from customers where customer_no = $1", SQL_NOTHING};
@@ -169,7 +170,7 @@ enum meros_code customers_erase(struct store_conn *c, struct str customer_id, st
         int64_t *count;
     } steps[] = {{&ERASE_EVENTS, &out->events}, {&ERASE_OUTCOMES, NULL}, {&ERASE_ORDER_IDS, NULL},  {&ERASE_LINES, &out->order_lines},
                  {&ERASE_ORDERS, &out->orders}, {&ERASE_STATS, NULL},      {&ERASE_PAIRS, NULL}, {&ERASE_DAYS, NULL},
-                 {&ERASE_ACTIVITY, NULL}, {&ERASE_MEMBERSHIPS, &out->memberships}, {&ERASE_CHANGES, NULL},
+                 {&ERASE_ACTIVITY, NULL}, {&ERASE_MEMBERSHIPS, &out->memberships}, {&ERASE_PENDING, NULL}, {&ERASE_CHANGES, NULL},
                  {&ERASE_NAMES, &out->names}, {&ERASE_CUSTOMER, NULL}};
     *out = (struct erasure){0};
     TRY(import_lock(c, err));

@@ -101,7 +101,8 @@ enum meros_code store_moves_write(struct store_conn *c, const struct membership_
     if (rc == MEROS_OK) {
         const struct sql_param params[] = {P_INTS(numbers, n),          P_INTS(numbers + n, n), P_INTS(numbers + 2 * n, n),
                                            P_TIMES(numbers + 3 * n, n), P_TEXTS(texts, n),      P_TEXTS(texts + n, n)};
-        if (leave) rc = sql_run(c, &MOVES_LEAVE, NULL, err, params, 6);
+        rc = pending_settle_people(c, numbers, n, err);
+        if (rc == MEROS_OK && leave) rc = sql_run(c, &MOVES_LEAVE, NULL, err, params, 6);
         if (rc == MEROS_OK) rc = sql_run(c, &MOVES_ENTER, NULL, err, params, 6);
         if (rc == MEROS_OK) rc = sql_run(c, &MOVES_RECORD, &noted, err, params, 6);
         if (rc == MEROS_OK) rc = changes_announce(c, &noted, err);
@@ -155,6 +156,8 @@ enum meros_code store_changes_join(struct store_conn *c, const int64_t *loser, c
     const struct sql_param params[] = {P_INTS(loser, n), P_INTS(survivor, n), P_INTS(kept, n), P_TIME(at)};
     struct rows r;
     enum meros_code rc = store_changes_lock(c, err);
+    if (rc == MEROS_OK) rc = pending_settle_people(c, loser, n, err);
+    if (rc == MEROS_OK) rc = pending_settle_people(c, survivor, n, err);
     if (rc == MEROS_OK) rc = sql_run(c, &JOIN_LEAVE, &r, err, params, 4);
     if (rc != MEROS_OK) return rc;
     rc = sql_run(c, &JOIN_MOVE, NULL, err, params, 3);
@@ -200,16 +203,25 @@ static const struct sql OF_SEGMENTATION = {"changes_of_segmentation",
     "e.entered and e.at <= " moment " and not exists (select from segment_changes l where " LATER("l", "e", moment) \
     "and (l.segment_id = e.segment_id or l.entered and not exists "                                          \
     "     (select from segment_changes x where " LATER("x", "l", moment) "and x.segment_id = l.segment_id)) " each ")"
+/* What is not written into the record yet (pending.c) is known already. */
+#define NOT_PENDING(moment, each)                                                                            \
+    "not exists (select from pending_moves p where p.customer_no = e.customer_no and p.segmentation_no = e.segmentation_no " \
+    "and p.at <= " moment " " each ")"
+#define EVERYBODY(moment)                                                                                    \
+    "select e.customer_no, e.segment_id, e.model_no from segment_changes e "                                 \
+    "where e.segmentation_no = " SEGMENTATION " and " STANDS(moment, "") " and " NOT_PENDING(moment, "") " " \
+    "union all select customer_no, segment_id, model_no from pending_moves "                                 \
+    "where segmentation_no = " SEGMENTATION " and segment_id is not null and at <= " moment
 /* One look-up a row (a subquery with an offset is not made a join of everybody): a page reads its own customers alone. */
 static const struct sql MEMBERS_AT = {"changes_members_at",
-    "select e.customer_no, c.customer_id, e.at from segment_changes e join customers c on c.customer_no = e.customer_no "
-    "where e.segmentation_no = " SEGMENTATION " and e.segment_id = $2 and e.customer_no > $4 and " STANDS("$3", "offset 0")
-    " order by e.customer_no limit $5", SQL_ROWS};
+    "(select e.customer_no, c.customer_id, e.at from segment_changes e join customers c on c.customer_no = e.customer_no "
+    " where e.segmentation_no = " SEGMENTATION " and e.segment_id = $2 and e.customer_no > $4 and " STANDS("$3", "offset 0")
+    " and " NOT_PENDING("$3", "offset 0") " order by e.customer_no limit $5) "
+    "union all (select p.customer_no, c.customer_id, p.at from pending_moves p join customers c on c.customer_no = p.customer_no "
+    " where p.segmentation_no = " SEGMENTATION " and p.segment_id = $2 and p.customer_no > $4 and p.at <= $3 order by p.customer_no limit $5) "
+    "order by 1 limit $5", SQL_ROWS};
 static const struct sql TRANSITIONS = {"changes_transitions",
-    "with was as (select e.customer_no, e.segment_id, e.model_no from segment_changes e "
-    "             where e.segmentation_no = " SEGMENTATION " and " STANDS("$2", "") "), "
-    "became as (select e.customer_no, e.segment_id, e.model_no from segment_changes e "
-    "           where e.segmentation_no = " SEGMENTATION " and " STANDS("$3", "") ") "
+    "with was as (" EVERYBODY("$2") "), became as (" EVERYBODY("$3") ") "
     "select t.was, w.label, t.becomes, b.label, t.customers from ("
     "  select was.segment_id as was, became.segment_id as becomes, count(*) as customers, "
     "         max(was.model_no) as was_by, max(became.model_no) as becomes_by "

@@ -36,10 +36,16 @@ static const struct sql SEGMENTS_READ = {
 static const struct sql EVALUATED = {
     "segments_evaluated", "update models set evaluated_at = $2 where model_no = $1", SQL_NOTHING};
 
+#define SEGMENTATION "(select segmentation_no from segmentations where name = $1)"
+/* What is pending (pending.c) holds in place of memberships: less those who have left, and those who have come. */
 static const struct sql SIZES = {
     "segment_sizes",
-    "select segment_id, count(*) from memberships "
-    "where segmentation_no = (select segmentation_no from segmentations where name = $1) group by segment_id",
+    "select segment_id, sum(n)::bigint from ("
+    "  select segment_id, count(*) as n from memberships where segmentation_no = " SEGMENTATION " group by segment_id "
+    "  union all select m.segment_id, -count(*) from pending_moves p join memberships m using (customer_no, segmentation_no) "
+    "  where p.segmentation_no = " SEGMENTATION " group by m.segment_id "
+    "  union all select segment_id, count(*) from pending_moves where segmentation_no = " SEGMENTATION " and segment_id is not null "
+    "  group by segment_id) u group by segment_id having sum(n) > 0",
     SQL_ROWS};
 
 /* COPY takes no parameters; the segmentation is passed as a setting of the transaction. */
@@ -79,6 +85,7 @@ static const struct sql FIRST_RECORD = {
     "insert into segment_changes (customer_no, segmentation_no, segment_id, entered, news, at, model_no) "
     "select customer_no, $1, segment_id, true, false, $2, $3 from new_memberships order by customer_no",
     SQL_NOTHING};
+static const struct sql GONE = {"memberships_gone", "select last_value + is_called::int from customers_gone", SQL_ROW};
 /* A customer who was erased after the data were read must not come back. */
 static const struct sql FIRST_DROP_ERASED = {
     "memberships_drop_erased",
@@ -87,52 +94,25 @@ static const struct sql FIRST_DROP_ERASED = {
     "delete from segment_changes h using gone where h.customer_no = gone.customer_no and h.segmentation_no = $1",
     SQL_NOTHING};
 
-static const struct sql MOVES_TABLE = {
-    "memberships_moves_table",
-    "create temporary table moves (customer_no bigint not null, was text collate \"C\", becomes text collate \"C\", at timestamptz not null) on commit drop",
-    SQL_NOTHING};
-static const struct sql MOVES_DROP = {"memberships_moves_drop", "drop table moves", SQL_NOTHING};
-/* Somebody may have moved between the moment of the evaluation and now: nobody leaves before they came. */
-static const struct sql MOVES_FIND = {
-    "memberships_moves_find",
-    "insert into moves select customer_no, m.segment_id, n.segment_id, greatest($2, m.since) from new_memberships n "
-    "full join (select customer_no, segment_id, since from memberships where segmentation_no = $1) m using (customer_no) "
-    "where m.segment_id is distinct from n.segment_id",
-    SQL_NOTHING};
-static const struct sql MOVES_DROP_ERASED = {
-    "memberships_moves_drop_erased",
-    "delete from moves where not exists (select from customers c where c.customer_no = moves.customer_no)", SQL_NOTHING};
-static const struct sql LEAVE = {
-    "memberships_leave",
-    "delete from memberships m using moves v where v.becomes is null and m.customer_no = v.customer_no and m.segmentation_no = $1",
-    SQL_NOTHING};
-static const struct sql ENTER = {
-    "memberships_enter",
-    "insert into memberships as m (customer_no, segmentation_no, segment_id, since) "
-    "select customer_no, $1, becomes, at from moves where becomes is not null order by customer_no "
-    "on conflict (customer_no, segmentation_no) do update set segment_id = excluded.segment_id, since = excluded.since",
-    SQL_NOTHING};
-static const struct sql RECORD = {
-    "memberships_record",
-    "with noted as (insert into segment_changes (customer_no, segmentation_no, segment_id, entered, news, at, model_no) "
-    "select customer_no, $1, side.segment_id, side.entered, true, at, $2 "
-    "from moves cross join lateral (values (was, false), (becomes, true)) as side (segment_id, entered) "
-    "where side.segment_id is not null order by customer_no, side.entered returning change_no) "
-    "select min(change_no), max(change_no) from noted",
-    SQL_ROW};
-
+#define NOT_PENDING                                                                                          \
+    "not exists (select from pending_moves p where p.customer_no = m.customer_no and p.segmentation_no = m.segmentation_no offset 0)"
 /* The segmentation is looked up first and is then a constant, so that a page is a walk along memberships_segment; joined to
  * it, every page read the whole segment. */
 static const struct sql MEMBERS_PAGE = {
     "members_page",
-    "select m.customer_no, c.customer_id, m.since from memberships m join customers c on c.customer_no = m.customer_no "
-    "where m.segmentation_no = (select segmentation_no from segmentations where name = $1) "
-    "and m.segment_id = $2 and m.customer_no > $3 and c.customer_no > $3 order by m.customer_no limit $4",
+    "(select m.customer_no, c.customer_id, m.since from memberships m join customers c on c.customer_no = m.customer_no "
+    " where m.segmentation_no = " SEGMENTATION " and m.segment_id = $2 and m.customer_no > $3 and c.customer_no > $3 and " NOT_PENDING
+    " order by m.customer_no limit $4) "
+    "union all (select p.customer_no, c.customer_id, p.at from pending_moves p join customers c on c.customer_no = p.customer_no "
+    " where p.segmentation_no = " SEGMENTATION " and p.segment_id = $2 and p.customer_no > $3 order by p.customer_no limit $4) "
+    "order by 1 limit $4",
     SQL_ROWS};
 static const struct sql MEMBERSHIPS_OF = {
     "memberships_of",
-    "select m.customer_no, s.name, m.segment_id, m.since from memberships m "
-    "join segmentations s on s.segmentation_no = m.segmentation_no where m.customer_no = any($1)",
+    "select m.customer_no, s.name, m.segment_id, m.since from ("
+    "  select m.customer_no, m.segmentation_no, m.segment_id, m.since from memberships m where m.customer_no = any($1) and " NOT_PENDING
+    "  union all select customer_no, segmentation_no, segment_id, at from pending_moves where customer_no = any($1) and segment_id is not null) m "
+    "join segmentations s on s.segmentation_no = m.segmentation_no",
     SQL_ROWS};
 
 enum meros_code store_segmentation_lock(struct store_conn *c, struct str name, int64_t *out_no, int64_t *out_next_segment,
@@ -144,7 +124,7 @@ enum meros_code store_segmentation_lock(struct store_conn *c, struct str name, i
     *out_no = rows_int(&r, 0, 0);
     *out_next_segment = rows_int(&r, 0, 1);
     rows_done(&r);
-    return MEROS_OK;
+    return pending_settle_all(c, *out_no, err);
 }
 
 enum meros_code store_segmentation_set_next(struct store_conn *c, int64_t no, int64_t next_segment, struct meros_err *err)
@@ -273,38 +253,33 @@ static enum meros_code copy_new(struct store_conn *c, const int64_t *customer_no
     return rc;
 }
 
+static enum meros_code how_many_gone(struct store_conn *c, int64_t *out, struct meros_err *err)
+{
+    struct rows r;
+    enum meros_code rc = sql_exec0(c, &GONE, &r, err);
+    if (rc != MEROS_OK) return rc;
+    *out = rows_int(&r, 0, 0);
+    rows_done(&r);
+    return MEROS_OK;
+}
+
+/* Everybody is looked at once without the lock, and under it only where somebody was erased or joined in between. */
 static enum meros_code write_first(struct store_conn *c, int64_t no, int64_t model_no, int64_t at, int64_t *out_changed,
                                    struct meros_err *err)
 {
-    struct rows entered = {0}, erased = {0};
+    struct rows entered = {0}, erased = {0}, late = {0};
+    int64_t gone = 0, gone_now = 0;
     enum meros_code rc = sql_exec(c, &FIRST_ENTER, &entered, err, P_INT(no), P_TIME(at));
     if (rc == MEROS_OK) rc = sql_exec(c, &FIRST_RECORD, NULL, err, P_INT(no), P_TIME(at), P_INT(model_no));
-    if (rc == MEROS_OK) rc = store_changes_lock(c, err);
+    if (rc == MEROS_OK) rc = how_many_gone(c, &gone, err);
     if (rc == MEROS_OK) rc = sql_exec(c, &FIRST_DROP_ERASED, &erased, err, P_INT(no));
-    *out_changed = entered.affected - erased.affected;
+    if (rc == MEROS_OK) rc = store_changes_lock(c, err);
+    if (rc == MEROS_OK) rc = how_many_gone(c, &gone_now, err);
+    if (rc == MEROS_OK && gone_now != gone) rc = sql_exec(c, &FIRST_DROP_ERASED, &late, err, P_INT(no));
+    *out_changed = entered.affected - erased.affected - late.affected;
     rows_done(&entered);
     rows_done(&erased);
-    return rc;
-}
-
-/* What changes is found under the lock: until then single customers move (service/sweeper.h). */
-static enum meros_code write_moves(struct store_conn *c, int64_t no, int64_t model_no, int64_t at, int64_t *out_changed,
-                                   struct meros_err *err)
-{
-    struct rows left = {0}, entered = {0}, noted = {0};
-    enum meros_code rc = sql_exec0(c, &MOVES_TABLE, NULL, err);
-    if (rc == MEROS_OK) rc = store_changes_lock(c, err);
-    if (rc == MEROS_OK) rc = sql_exec(c, &MOVES_FIND, NULL, err, P_INT(no), P_TIME(at));
-    if (rc == MEROS_OK) rc = sql_exec0(c, &MOVES_DROP_ERASED, NULL, err);
-    if (rc == MEROS_OK) rc = sql_exec(c, &LEAVE, &left, err, P_INT(no));
-    if (rc == MEROS_OK) rc = sql_exec(c, &ENTER, &entered, err, P_INT(no));
-    if (rc == MEROS_OK) rc = sql_exec(c, &RECORD, &noted, err, P_INT(no), P_INT(model_no));
-    if (rc == MEROS_OK) rc = changes_announce(c, &noted, err);
-    rows_done(&noted);
-    if (rc == MEROS_OK) rc = sql_exec0(c, &MOVES_DROP, NULL, err);
-    *out_changed = left.affected + entered.affected;
-    rows_done(&left);
-    rows_done(&entered);
+    rows_done(&late);
     return rc;
 }
 
@@ -322,7 +297,7 @@ enum meros_code store_memberships_write(struct store_conn *c, int64_t segmentati
     if (rc == MEROS_OK) out->first = rows_bool(&first, 0, 0);
     rows_done(&first);
     if (rc == MEROS_OK)
-        rc = (out->first ? write_first : write_moves)(c, segmentation_no, model_no, at, &out->changed, err);
+        rc = (out->first ? write_first : pending_write)(c, segmentation_no, model_no, at, &out->changed, err);
     /* Dropped here and not only at commit: one transaction may write several segmentations. */
     if (rc == MEROS_OK) rc = sql_exec0(c, &NEW_DROP, NULL, err);
     return rc;
@@ -346,9 +321,11 @@ enum meros_code store_members_page(struct store_conn *c, struct str segmentation
 
 static const struct sql MEMBERS_SAMPLE = {
     "members_sample",
-    "select c.customer_id, count(*) over () from memberships m join customers c on c.customer_no = m.customer_no "
-    "where m.segmentation_no = (select segmentation_no from segmentations where name = $1) and m.segment_id = $2 "
-    "order by hashint8(m.customer_no), m.customer_no limit $3",
+    "select c.customer_id, count(*) over () from ("
+    "  select m.customer_no from memberships m where m.segmentation_no = " SEGMENTATION " and m.segment_id = $2 and not exists ("
+    "    select from pending_moves p where p.customer_no = m.customer_no and p.segmentation_no = m.segmentation_no) "
+    "  union all select customer_no from pending_moves where segmentation_no = " SEGMENTATION " and segment_id = $2) m "
+    "join customers c on c.customer_no = m.customer_no order by hashint8(m.customer_no), m.customer_no limit $3",
     SQL_ROWS};
 
 enum meros_code store_members_sample(struct store_conn *c, struct str segmentation, struct str segment_id, int64_t most, struct arena *arena,

@@ -51,7 +51,8 @@ void store_extraction_end(struct store_conn *c);
 enum meros_code store_changed_remember(struct store_conn *c, const int64_t *nos, size_t n, struct meros_err *err) MEROS_MUSTCHECK;
 /* Notes those remembered once more, if nobody is at work. */
 enum meros_code store_changed_again(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
-/* Whether there is anything to take, and anybody remembered. */
-enum meros_code store_changed_any(struct store_conn *c, bool *out_noted, bool *out_remembered, struct meros_err *err) MEROS_MUSTCHECK;
+/* Whether there is anything to take, anybody remembered, and any move pending (store/segment_changes.h). */
+enum meros_code store_changed_any(struct store_conn *c, bool *out_noted, bool *out_remembered, bool *out_pending,
+                                  struct meros_err *err) MEROS_MUSTCHECK;
 
 #endif

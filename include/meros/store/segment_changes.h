@@ -26,6 +26,14 @@ enum meros_code store_changes_lock(struct store_conn *c, struct meros_err *err) 
 enum meros_code store_changes_look(struct store_conn *c, bool *out_alone, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code store_changes_looked(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
 
+/* Where many move at once, because a whole segmentation was judged, their moves hold from that commit on for whoever reads
+ * memberships, and are written into them and into the record a slice at a time. settle_some: one slice, of any
+ * segmentation, in a transaction of its own; *out_n: how many moves it was, 0: nothing is pending. settle: all slices of one
+ * segmentation, each in a transaction of its own: before it is judged anew. */
+enum { PENDING_SLICE = 4000 };
+enum meros_code store_pending_settle_some(struct store_conn *c, int64_t *out_n, struct meros_err *err) MEROS_MUSTCHECK;
+enum meros_code store_pending_settle(struct store_conn *c, struct str segmentation, struct meros_err *err) MEROS_MUSTCHECK;
+
 /* Moves of single customers: memberships and record, in this order. The caller holds the lock. */
 struct membership_move {
     int64_t customer_no, segmentation_no, model_no, at;

@@ -48,7 +48,8 @@ enum meros_code store_memberships_read(struct store_conn *c, int64_t segmentatio
 /* Makes the memberships of a segmentation exactly these: segment_ids[labels[i]] for customer_nos[i], and records who moved
  * (store/segment_changes.h). Who stays in a segment keeps `since`; who changes gets `at`, or their former `since` where that
  * is later: they moved while everybody was judged. Customers erased meanwhile are left out. In the caller's transaction,
- * which holds the segmentation and commits soon: other changes wait for it. */
+ * which holds the segmentation and commits soon: other changes wait for it from the moment when this has found who moves. Of
+ * more than PENDING_SLICE moves that commit makes all of them hold; they are written down by and by (store/segment_changes.h). */
 struct memberships_written {
     int64_t changed; /* how many moved, came or left */
     bool first;      /* it was never evaluated before: where everybody is is no news */
