@@ -258,7 +258,7 @@ static void fit_rows(void *arg, size_t part, int worker)
 
 void pairs_need(size_t items, size_t k, size_t threads, struct ml_need *need)
 {
-    ml_need_add(need, items, threads * (2 * sizeof(float) + sizeof(uint32_t)));
+    ml_need_add(need, items + 1, threads * (2 * sizeof(float) + sizeof(uint32_t)));
     ml_need_add(need, items, k * (sizeof(struct scored) + sizeof(uint32_t) + sizeof(float)) + sizeof(size_t) + sizeof(uint32_t));
 }
 
@@ -275,7 +275,7 @@ enum meros_code pairs_fit(const struct pairs *p, const struct ml_run *run, struc
     if (p->most > 0) w.room += p->most;
     const size_t late = p->most > 0 ? p->by_user->rows : 0, leading = p->most > 0 ? PAIRS_SURE * p->k : 0;
     pairs_need(items, p->k, threads, &need);
-    ml_need_add(&need, threads, (w.room - items) * sizeof(uint32_t) + late * sizeof(float) + leading * sizeof(struct scored));
+    ml_need_add(&need, threads, p->most * sizeof(uint32_t) + late * sizeof(float) + leading * sizeof(struct scored));
     code = ml_need_check(&need, run == NULL ? 0 : run->memory_budget, p->what, err);
     if (code != MEROS_OK) return code;
     w.sum = ml_alloc(threads, 2 * items * sizeof *w.sum);
