@@ -253,7 +253,7 @@ build/fuzz/$(T): FORCE
 	@[ -n "$(T)" ] || { echo "make fuzz T=<target> [SECONDS=60]; targets: $(FUZZ_TESTS:tests/fuzz/%.c=%)" >&2; exit 2; }
 	@mkdir -p build/fuzz
 	clang -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(TEST_CPPFLAGS) -Ibuild/include/app $(OPENBLAS_INCLUDE) $(POSTGRES_INCLUDE) \
-	  -o $@ tests/fuzz/$(T).c $(foreach l,$(FUZZ_LAYERS),$(sort $(wildcard src/$(l)/*.c))) $(sort $(wildcard src/service/dialect*.c)) src/service/order_events.c src/service/order_fold.c $(call EXT_LIBS,$(FUZZ_LAYERS))
+	  -o $@ tests/fuzz/$(T).c $(foreach l,$(FUZZ_LAYERS),$(sort $(wildcard src/$(l)/*.c))) $(sort $(wildcard src/service/dialect*.c)) src/service/order_events.c src/service/order_fold.c src/service/audience_decode.c src/service/audience_write.c $(call EXT_LIBS,$(FUZZ_LAYERS))
 
 clean:
 	rm -rf build

@@ -30,8 +30,9 @@ extern const struct http_route api_events_routes[];       /* events, outcomes of
 extern const struct http_route api_webhooks_routes[];
 extern const struct http_route api_collect_routes[];       /* events in, recommendations out */
 extern const struct http_route api_likely_buyers_routes[];
-extern const struct http_route api_group_recommend_routes[]; /* for a segment, for a list of customers */
+extern const struct http_route api_group_recommend_routes[]; /* for a segment, an audience, a list of customers */
 extern const struct http_route api_reco_performance_routes[]; /* clicks, conversions, verdicts of experiments */
+extern const struct http_route api_audiences_routes[];    /* rules that say which customers are meant */
 extern const struct http_route api_reco_rules_routes[];   /* rules of recommendations, the experiment */
 extern const struct http_route api_segment_routes[], api_ga4_routes[], api_posthog_routes[];
 

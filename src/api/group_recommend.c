@@ -1,5 +1,4 @@
-/* Recommendations for many at once: the members of a segment, or named customers. Audiences by rule join here: they are another way to
- * say which customers. */
+/* Recommendations for many at once: the members of a segment or of an audience, or named customers. */
 #include "meros/service/group_recommend.h"
 
 #include <math.h>
@@ -53,6 +52,15 @@ static enum meros_code segment(struct http_request *req, struct meros_err *err)
     return rc == MEROS_OK ? answer(req, &q, &a, err) : rc;
 }
 
+static enum meros_code audience(struct http_request *req, struct meros_err *err)
+{
+    struct recommend_query q;
+    struct group_answer a;
+    enum meros_code rc = api_recommend_query(req, &q, err);
+    if (rc == MEROS_OK) rc = group_recommend_audience(api_service(req), &q, http_path_param(req, "name"), http_arena(req), &a, err);
+    return rc == MEROS_OK ? answer(req, &q, &a, err) : rc;
+}
+
 static enum meros_code group(struct http_request *req, struct meros_err *err)
 {
     struct recommend_query q;
@@ -74,7 +82,7 @@ static enum meros_code group(struct http_request *req, struct meros_err *err)
     return rc;
 }
 
-static const struct http_param segment_params[] = {API_RECOMMEND_FILTER_PARAMS,
+static const struct http_param members_params[] = {API_RECOMMEND_FILTER_PARAMS,
                                                    {.name = "strategy", .kind = HTTP_PARAM_ENUM, .words = strategies},
                                                    {.name = "exclude_purchased", .kind = HTTP_PARAM_BOOL},
                                                    {.name = "exclude_seen", .kind = HTTP_PARAM_BOOL},
@@ -82,7 +90,9 @@ static const struct http_param segment_params[] = {API_RECOMMEND_FILTER_PARAMS,
 
 const struct http_route api_group_recommend_routes[] = {
     {.method = HTTP_GET, .pattern = "/v1/segmentations/{name}/segments/{id}/recommendations", .name = "getSegmentRecommendations",
-     .scopes = SCOPE_READ, .flags = HTTP_SLOW, .params = segment_params, .fn = segment},
+     .scopes = SCOPE_READ, .flags = HTTP_SLOW, .params = members_params, .fn = segment},
+    {.method = HTTP_GET, .pattern = "/v1/audiences/{name}/recommendations", .name = "getAudienceRecommendations", .scopes = SCOPE_READ,
+     .flags = HTTP_SLOW, .params = members_params, .fn = audience},
     {.method = HTTP_POST, .pattern = "/v1/recommendations/group", .name = "postGroupRecommendations", .scopes = SCOPE_READ,
      .body = HTTP_BODY_BUFFERED, .media = API_JSON, .flags = HTTP_SLOW, .fn = group},
     {0},

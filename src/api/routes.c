@@ -7,7 +7,7 @@
 static const struct http_route *const resources[] = {
     api_health_routes, api_metrics_routes, api_openapi_routes, api_keys_routes, api_jobs_routes,
     api_imports_routes, api_customers_routes, api_consent_routes, api_products_routes,
-    api_segments_routes, api_segment_history_routes, api_models_routes, api_customer_get_routes, api_clv_routes,
+    api_segments_routes, api_segment_history_routes, api_audiences_routes, api_models_routes, api_customer_get_routes, api_clv_routes,
     api_rejections_routes, api_events_routes,
     api_webhooks_routes,
     api_recommendations_routes, api_reco_rules_routes, api_reco_performance_routes, api_likely_buyers_routes, api_group_recommend_routes, api_collect_routes,

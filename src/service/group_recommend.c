@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include "meros/service/audiences.h"
 #include "meros/store/interactions.h"
 #include "meros/store/models.h"
 #include "meros/store/segments.h"
@@ -285,6 +286,16 @@ enum meros_code group_recommend_segment(struct service *svc, const struct recomm
     enum meros_code rc = sample(svc, segmentation, segment_id, arena, &ids, &n, &members, err);
     if (rc == MEROS_OK) rc = group_recommend(svc, q, ids, n, arena, out, err);
     if (rc == MEROS_OK) out->members = members;
+    return rc;
+}
+
+enum meros_code group_recommend_audience(struct service *svc, const struct recommend_query *q, struct str audience, struct arena *arena,
+                                         struct group_answer *out, struct meros_err *err)
+{
+    struct audience_sample s;
+    enum meros_code rc = audience_sample(svc, audience, GROUP_MAX, arena, &s, err);
+    if (rc == MEROS_OK) rc = group_recommend(svc, q, s.ids, s.n, arena, out, err);
+    if (rc == MEROS_OK) out->members = s.customers;
     return rc;
 }
 

@@ -208,14 +208,20 @@ static enum meros_code answer(struct asker_reader *r, const struct serving_query
         return err_set(err, MEROS_NOT_FOUND,
                        "There is no customer with this id; one comes into being with PUT /v1/customers/{id}, an import or an event.");
     if (clv != NULL && q->models->clv == NULL) return clv_no_model(err);
-    struct json *attributes = NULL;
-    if (q->attributes && s->attributes.n > 2) {
-        enum meros_code rc = json_parse_stored(s->attributes.p, s->attributes.n, &attributes, err);
-        if (rc != MEROS_OK) return rc;
+    struct json *attributes = NULL, *consent = NULL;
+    enum meros_code rc = MEROS_OK;
+    const bool judged = clv == NULL && !serving_in_the_past(q, i) && q->audiences->n > 0;
+    if (q->attributes && s->attributes.n > 2) rc = json_parse_stored(s->attributes.p, s->attributes.n, &attributes, err);
+    if (rc == MEROS_OK && judged && q->audiences->consent && s->consent.n > 2) rc = json_parse_stored(s->consent.p, s->consent.n, &consent, err);
+    if (rc != MEROS_OK) {
+        json_free(attributes);
+        return rc;
     }
     struct customer_state open = *s;
+    struct audience_subject subject;
+    if (judged) subject = serving_subject(q, f, i, attributes, consent, &r->arena);
     const struct serving_view view = {&open, attributes, &f->purchases[i], q->models, serving_memberships(f, s->stats.customer_no),
-                                      q->ats[i], q->now, q->half_life_days};
+                                      q->ats[i], q->now, q->half_life_days, serving_in_the_past(q, i) ? NULL : q->audiences, judged ? &subject : NULL};
     if (clv != NULL) {
         serving_write_clv(json, &view, clv);
     } else {
@@ -227,6 +233,7 @@ static enum meros_code answer(struct asker_reader *r, const struct serving_query
         serving_write_customer(json, &view);
     }
     json_free(attributes);
+    json_free(consent);
     return json->failed ? err_set(err, MEROS_OUT_OF_MEMORY, "The answer is too large.") : MEROS_OK;
 }
 
@@ -261,10 +268,11 @@ static void run(struct asker_reader *r, size_t n)
     const struct work *w = r->work;
     struct asker_link **asks;
     struct meros_err err = MEROS_ERR_INIT, one = MEROS_ERR_INIT; /* one: of a single answer */
-    struct serving_query q = {w->views, w->ats, n, r->first, acquire(v), clock_now(), v->svc->settings.activity_half_life_days, false};
+    struct serving_query q = {w->views, w->ats, n, r->first, acquire(v), audiences_acquire(v->svc), clock_now(), v->svc->settings.activity_half_life_days, false};
     struct serving_found f = {0};
     for (size_t i = 0; i < q.models->n_models; i++) q.attributes |= segment_model_needs_attributes(q.models->models[i].model);
     q.attributes |= q.models->clv != NULL && trained_clv_needs_attributes(q.models->clv->model);
+    q.attributes |= q.audiences->attributes;
     enum meros_code rc = asker_connect(r, &err);
     if (rc == MEROS_OK) rc = serving_fetch(r->conn, &r->arena, &q, &f, &err);
     rc = asker_failed(rc, &err);
@@ -285,6 +293,7 @@ static void run(struct asker_reader *r, size_t n)
     }
     metric_observe(metric(&batches, NULL), (double)n);
     snapshot_release(q.models);
+    audience_set_release(q.audiences);
 }
 
 static const struct asker_kind kind = {
@@ -313,6 +322,7 @@ enum meros_code serving_start(struct service *svc, struct meros_err *err)
     enum meros_code rc = clv_lists_new(svc, err);
     if (rc == MEROS_OK) rc = serving_reload(svc, err);
     if (rc == MEROS_OK) rc = asker_start(&kind, v, svc->store, &v->asker, err);
+    if (rc == MEROS_OK) rc = audiences_start(svc, err);
     if (rc == MEROS_OK) rc = listener_subscribe(svc, "models", models_changed, svc, err);
     if (rc == MEROS_OK) return MEROS_OK;
     serving_stop(svc);
@@ -330,6 +340,7 @@ void serving_free(struct service *svc)
     struct model_serving *v = svc->serving;
     if (v == NULL) return;
     clv_lists_free(svc);
+    audiences_free(svc);
     snapshot_holder_free(v->models);
     pthread_mutex_destroy(&v->reload_lock);
     pthread_mutex_destroy(&v->commit_lock);

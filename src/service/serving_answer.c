@@ -176,8 +176,8 @@ void serving_write_customer(struct buf *out, const struct serving_view *v)
     jsonw_begin_object(&w);
     jsonw_end_object(&w);
     jsonw_key(&w, "audiences");
-    jsonw_begin_array(&w);
-    jsonw_end_array(&w);
+    if (v->audiences == NULL) jsonw_null(&w);
+    else audience_names_write(&w, v->audiences, v->subject);
     jsonw_ktime(&w, "evaluated_at", moment);
     jsonw_end_object(&w);
 }

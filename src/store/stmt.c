@@ -308,6 +308,27 @@ enum meros_code sql_run(struct store_conn *c, const struct sql *s, struct rows *
     return rc;
 }
 
+enum meros_code sql_run_made(struct store_conn *c, const struct sql *s, struct rows *out, struct meros_err *err,
+                             const struct sql_param *params, size_t n)
+{
+    struct prepared p = {.sql = s};
+    struct encoded e;
+    const char *values[SQL_PARAMS_MAX];
+    *out = (struct rows){0};
+    assert(n <= SQL_PARAMS_MAX);
+    enum meros_code rc = conn_ready(c, err);
+    if (rc != MEROS_OK) return rc;
+    for (size_t i = 0; i < n; i++) p.types[i] = declared_type(&params[i]);
+    buf_init(&e.bytes, (size_t)1 << 30);
+    rc = encode_all(c, &p, &e, params, n, values, err);
+    if (rc == MEROS_OK) {
+        PGresult *r = conn_answer(c, PQsendQueryParams(c->pg, s->text, (int)n, p.types, values, e.lengths, e.formats, 1));
+        rc = take_result(c, s, r, out, err);
+    }
+    buf_done(&e.bytes);
+    return rc;
+}
+
 /* --- pipelines. What the server says while it is written to is read, so that neither side waits for the other with full
  * buffers. */
 const struct sql SQL_BEGIN = {"pipeline_begin", "begin", SQL_NOTHING};

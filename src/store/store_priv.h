@@ -3,8 +3,8 @@
  * jobs.c, …) use only what is here.
  *
  * All SQL is `static const struct sql` text with parameters $1…, prepared on each connection at first use
- * under its name, and executed with what it expects to come back. There is no function that takes SQL made at
- * run time.
+ * under its name, and executed with what it expects to come back. Only rules of audiences are SQL made at run time, of
+ * constants of audience_sql.c (sql_run_made).
  *
  *   static const struct sql SELECT_KEY = {
  *       "key_by_hash", "select id, scopes from api_keys where hash = $1", SQL_ROW_OR_NONE};
@@ -92,6 +92,10 @@ enum meros_code sql_run(struct store_conn *c, const struct sql *s, struct rows *
     sql_run(c, s, out, err, (const struct sql_param[]){__VA_ARGS__},                                         \
             sizeof((const struct sql_param[]){__VA_ARGS__}) / sizeof(struct sql_param))
 #define sql_exec0(c, s, out, err) sql_run(c, s, out, err, NULL, 0)
+/* The same for a text that lives no longer than the call: planned for these parameters, and not kept. Every parameter has a kind of
+ * its own (no null of none). Nothing that came from a client may be part of the text. */
+enum meros_code sql_run_made(struct store_conn *c, const struct sql *s, struct rows *out, struct meros_err *err,
+                             const struct sql_param *params, size_t n) MEROS_MUSTCHECK;
 
 /* Several statements sent together and answered together: one round trip. The first that fails ends the pipeline, and
  * its error is the call's; those behind it have not run. A transaction may begin and end in it (SQL_BEGIN, SQL_COMMIT);

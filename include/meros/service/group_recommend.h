@@ -1,4 +1,4 @@
-/* What many customers want most: one list for a segment or for named customers, as for a newsletter or a landing page.
+/* What many customers want most: one list for a segment, an audience or named customers, as for a newsletter or a landing page.
  *
  * Each customer's scores over all products that may be recommended are standardised (mean 0, deviation 1), so that nobody counts for more
  * because their numbers are larger, and the mean over customers ranks. Who has a product already (exclude_purchased) counts as
@@ -47,6 +47,9 @@ enum meros_code group_recommend(struct service *svc, const struct recommend_quer
 /* Of a segment's members GROUP_MAX at most, the same ones as long as it is the same segment. NOT_FOUND as for its members. */
 enum meros_code group_recommend_segment(struct service *svc, const struct recommend_query *q, struct str segmentation, struct str segment_id,
                                         struct arena *arena, struct group_answer *out, struct meros_err *err) MEROS_MUSTCHECK;
+/* The same of an audience. NOT_FOUND, TIMEOUT as for its members. */
+enum meros_code group_recommend_audience(struct service *svc, const struct recommend_query *q, struct str audience, struct arena *arena,
+                                         struct group_answer *out, struct meros_err *err) MEROS_MUSTCHECK;
 /* The id of such an answer, for clicks on it. */
 void group_recommendation_id(struct service *svc, const struct recommend_query *q, const struct group_answer *a, char out[RECOMMENDATION_ID_MAX + 1]);
 

@@ -29,6 +29,7 @@ struct catalog_holder; /* service/catalog.h */
 struct shelves;       /* service/shelf.h */
 struct recommending;  /* service/recommend.h */
 struct reco_rules_holder; /* service/reco_rules.h */
+struct audiences_holder; /* service/audiences.h */
 struct model_serving; /* service/serving.c: the published snapshot of active models and the live customer reader */
 
 /* Strings are never NULL; "" is none. Checked together by app/config.c. */
@@ -79,6 +80,7 @@ struct service {
     struct shelves *shelves;
     struct recommending *recommending;
     struct reco_rules_holder *reco_rules;
+    struct audiences_holder *audiences;
     struct sweeper *sweeper;
     struct ingest *ingest;
     struct webhook_sender *webhooks;
