@@ -24,6 +24,14 @@ begin
     return null;
 end $$;
 
+CREATE FUNCTION public.meros_notify_audiences() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    perform pg_notify('meros_audiences', '');
+    return null;
+end $$;
+
 CREATE FUNCTION public.meros_notify_jobs() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -100,6 +108,14 @@ ALTER TABLE public.api_keys ALTER COLUMN key_no ADD GENERATED ALWAYS AS IDENTITY
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE public.audiences (
+    name text NOT NULL COLLATE pg_catalog."C",
+    description text,
+    rule json NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 CREATE TABLE public.change_names (
@@ -597,6 +613,9 @@ ALTER TABLE ONLY public.api_keys
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (key_no);
 
+ALTER TABLE ONLY public.audiences
+    ADD CONSTRAINT audiences_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY public.change_names
     ADD CONSTRAINT change_names_pkey PRIMARY KEY (model_no, segment_id);
 
@@ -770,6 +789,8 @@ CREATE INDEX segment_changes_segmentation ON public.segment_changes USING btree 
 CREATE INDEX webhook_outbox_due ON public.webhook_outbox USING btree (webhook_no, due_at, delivery_no);
 
 CREATE TRIGGER api_keys_notify AFTER INSERT OR UPDATE OF scopes, revoked_at, hash ON public.api_keys FOR EACH ROW EXECUTE FUNCTION public.meros_notify_keys();
+
+CREATE TRIGGER audiences_notify AFTER INSERT OR DELETE OR UPDATE ON public.audiences FOR EACH STATEMENT EXECUTE FUNCTION public.meros_notify_audiences();
 
 CREATE TRIGGER customers_gone AFTER DELETE ON public.customers FOR EACH STATEMENT EXECUTE FUNCTION public.meros_count_gone();
 

@@ -177,6 +177,7 @@ static bool as_time(const struct audience_value *v, int64_t *out)
         if (p < end && !one_of(&p, end, "Z")) {
             const char *hours = p + 1;
             if (!one_of(&p, end, "+-") || !digits(&p, end, 2, 2) || !one_of(&p, end, ":") || !digits(&p, end, 2, 2)) return false;
+            if (hours[-1] == '-' && memcmp(v->text.p, "9999", 4) == 0) return false; /* it may end in the year 10000 */
             if (hours[0] > '1' || (hours[0] == '1' && hours[1] > '4')) return false;
         }
     }

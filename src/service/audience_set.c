@@ -34,6 +34,13 @@ void audience_set_release(const struct audience_set *s)
     arena_done(&arena);
 }
 
+size_t audience_asks(const struct audience_rule *r)
+{
+    size_t n = 0;
+    for (size_t l = 0; l < r->n_leaves; l++) n += r->leaves[l].field == AUDIENCE_EVENT && !audience_counted_in_stats(&r->leaves[l]);
+    return n;
+}
+
 /* What the rule looks at, and where its counts will be. */
 static void note_needs(struct audience_set *s, const struct audience_rule *r)
 {

@@ -119,27 +119,39 @@ const struct audience_set *audiences_acquire(struct service *svc)
 
 enum { RULE_MEMORY = 16 << 20, RULE_TEXT_MAX = 8 << 20 };
 
-/* *out_text, the canonical rule, is in the arena. */
-static enum meros_code decode(const struct json *definition, struct arena *arena, struct str *out_text, struct str *out_description,
-                              struct meros_err *err)
+/* *out_text, the canonical rule, and *rule are in the arena. */
+static enum meros_code decode(const struct json *definition, struct arena *arena, struct audience_rule *rule, struct str *out_text,
+                              struct str *out_description, struct meros_err *err)
 {
     struct json_obj o;
-    struct audience_rule rule;
     struct buf text;
     struct jsonw w;
     json_obj_begin(&o, definition, "", err);
     const struct json *v = json_obj_any(&o, "rule", JSON_REQUIRED);
     *out_description = json_obj_str(&o, "description", JSON_NULLABLE, AUDIENCE_DESCRIPTION_MAX);
-    enum meros_code rc = v == NULL ? MEROS_OK : audience_rule_decode(v, "/rule", arena, &rule, err);
+    enum meros_code rc = v == NULL ? MEROS_OK : audience_rule_decode(v, "/rule", arena, rule, err);
     if (rc == MEROS_OK || rc == MEROS_INVALID) rc = json_obj_end(&o) == MEROS_OK ? rc : MEROS_INVALID;
     if (rc != MEROS_OK) return rc;
     buf_init(&text, RULE_TEXT_MAX);
     jsonw_init(&w, &text);
-    audience_rule_write(&w, &rule);
+    audience_rule_write(&w, rule);
     char *p = text.failed ? NULL : arena_strndup(arena, text.data, text.len);
     *out_text = (struct str){p, text.len};
     buf_done(&text);
     return p == NULL ? err_set(err, MEROS_OUT_OF_MEMORY, "There is no memory for the rule.") : MEROS_OK;
+}
+
+/* By what this process knows: of two that are put at once through two processes both may pass. */
+static enum meros_code check_asks(struct service *svc, struct str name, const struct audience_rule *rule, struct meros_err *err)
+{
+    const struct audience_set *s = audiences_acquire(svc);
+    size_t asks = audience_asks(rule);
+    for (size_t i = 0; i < s->n; i++)
+        if (!str_eq(s->items[i].name, name)) asks += audience_asks(&s->items[i].rule);
+    audience_set_release(s);
+    if (asks <= AUDIENCE_ASKS_MAX) return MEROS_OK;
+    return err_set(err, MEROS_CONFLICT, "All audiences together may have %d conditions that count events; with this one they would have %zu. "
+                   "Conditions without `within_days` and `where` about the types of events that have a meaning here do not count.", AUDIENCE_ASKS_MAX, asks);
 }
 
 enum meros_code audience_put(struct service *svc, struct str name, const struct json *definition, bool *out_created, audience_row_fn fn,
@@ -147,9 +159,11 @@ enum meros_code audience_put(struct service *svc, struct str name, const struct 
 {
     struct store_conn *c = NULL;
     struct arena arena;
+    struct audience_rule rule;
     struct str text, description;
     arena_init(&arena, RULE_MEMORY);
-    enum meros_code rc = decode(definition, &arena, &text, &description, err);
+    enum meros_code rc = decode(definition, &arena, &rule, &text, &description, err);
+    if (rc == MEROS_OK) rc = check_asks(svc, name, &rule, err);
     if (rc == MEROS_OK) rc = store_acquire(svc->store, &c, err);
     if (rc == MEROS_OK) rc = store_audience_put(c, name, description, text, out_created, err);
     if (rc == MEROS_OK) rc = store_audience_get(c, name, fn, arg, err);

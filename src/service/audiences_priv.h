@@ -27,6 +27,10 @@ struct audience_set {
 struct audience_set *audience_set_new(void); /* empty, one reference; NULL: no memory */
 /* A row's rule joins. INVALID if it is none that this version knows; the set is as before then, but for memory. */
 enum meros_code audience_set_add(struct audience_set *s, struct str name, struct str rule, struct meros_err *err) MEROS_MUSTCHECK;
+/* How many of a rule's conditions count events anew: each is a look into a customer's events whenever that customer is asked for, so
+ * of all audiences together there may be AUDIENCE_ASKS_MAX. */
+enum { AUDIENCE_ASKS_MAX = 500 };
+size_t audience_asks(const struct audience_rule *r);
 void audience_set_release(const struct audience_set *s); /* NULL is fine */
 /* The present rules of all audiences; never NULL. Release it. */
 const struct audience_set *audiences_acquire(struct service *svc);

@@ -71,8 +71,9 @@ _Static_assert(EVENT_RECOMMENDATION_SHOWN == 10, "the kind in joins");
 #define AS_BOOL                                                                                              \
     "case when jsonb_typeof(" ATTRIBUTE ") in ('boolean', 'string') "                                        \
     "then case " ATTRIBUTE_TEXT " when 'true' then true when 'false' then false end end"
+/* West of Greenwich the last year ends in the year 10000. */
 #define TIME_SHAPE                                                                                           \
-    "'^[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"                                               \
+    "'^(?!9999.{15}.*-)[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"                                               \
     "([ T]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,6})?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])?)?)?$'"
 #define AS_TIME                                                                                              \
     "case when jsonb_typeof(" ATTRIBUTE ") = 'string' and " ATTRIBUTE_TEXT " ~ " TIME_SHAPE " then "          \

@@ -222,6 +222,29 @@ Test(audiences, what_they_want_most_is_told)
     expect(delete_(AUDIENCES "/au-wants"), 204);
 }
 
+Test(audiences, that_would_cost_every_customer_too_much_are_refused)
+{
+    struct buf b;
+    struct instance s; /* of its own: what is refused depends on all audiences that there are */
+    instance_start(&s, NULL);
+    client_use(&s);
+    buf_init(&b, 1 << 20);
+    buf_str(&b, "{\"rule\":{\"all\":[{\"event\":\"x\"}");
+    for (int i = 1; i < 100; i++) buf_str(&b, ",{\"event\":\"x\"}");
+    buf_str(&b, "]}}");
+    for (int i = 0; i < 5; i++) expect(put(text(AUDIENCES "/au-%d", i), b.data), 201);
+    expect(put(AUDIENCES "/au-5", "{\"rule\":{\"event\":\"x\"}}"), 409);
+    expect(put(AUDIENCES "/au-0", b.data), 200);
+    expect(put(AUDIENCES "/au-5", "{\"rule\":{\"event\":\"product_viewed\"}}"), 201);
+    for (int i = 6; i < 200; i++) expect(put(text(AUDIENCES "/au-%d", i), "{\"rule\":{\"all\":[]}}"), 201);
+    expect(put(AUDIENCES "/au-200", "{\"rule\":{\"all\":[]}}"), 409);
+    expect(put("/v1/customers/au-anna", "{}"), 201);
+    cr_assert_eq(count_at(get("/v1/customers/au-anna"), "/audiences"), 194);
+    buf_done(&b);
+    client_use(NULL);
+    instance_done(&s);
+}
+
 Test(audiences, are_changed_by_admin_and_train_and_seen_by_read)
 {
     const char *train = key_with("train"), *reader = key_with("read"), *shop = key_with("recommend"), *ingest = key_with("ingest");

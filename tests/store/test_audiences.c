@@ -78,7 +78,7 @@ static void make_events(struct shop *s, struct random *r, int64_t now)
         if (below(r, 4) > 0) buf_printf(&b, ",\"product_id\":\"p%u\"", below(r, 6));
         buf_str(&b, "}\n");
     }
-    shop_import(s, (struct import_options){.dataset = DATASET_EVENTS}, b.data);
+    shop_import(s, (struct import_options){.dataset = DATASET_EVENTS, .format = IMPORT_NDJSON}, b.data);
     buf_done(&b);
 }
 
