@@ -385,7 +385,10 @@ static enum meros_code sweep_with(struct sweeper *s, bool fresh, struct sweep *w
     enum meros_code rc = store_begin(s->conn, err);
     if (rc == MEROS_OK) rc = in_transaction(s, fresh, w, err);
     if (rc == MEROS_OK && !w->stale && w->taken > 0) {
-        rc = store_commit(s->conn, err);
+        /* Where nothing followed, the notes are all that would be there again; and events would wait while this is flushed. */
+        if (w->moves.n == 0 && s->models->clv == NULL) rc = store_unforced(s->conn, err);
+        if (rc == MEROS_OK) rc = store_commit(s->conn, err);
+        else store_rollback(s->conn);
         if (rc == MEROS_OK) count(w);
     } else {
         store_rollback(s->conn);

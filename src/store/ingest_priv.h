@@ -18,7 +18,7 @@ struct ingest_hints {
 };
 
 /* --- a batch under way */
-enum { STEPS = 8, PARAMS = 11 };
+enum { STEPS = 8, PARAMS = 19 };
 
 /* What is to be inserted and what became of it: an event or an outcome, in the order of the keys. */
 struct entry {

@@ -17,20 +17,20 @@
     "from (select unnest($1::bigint[]) as c, unnest($2::uuid[]) as k, unnest($3::bigint[]) as kind, unnest($4::text[]) as type, " \
     "        unnest($5::timestamptz[]) as t, unnest($6::bigint[]) as p, unnest($7::numeric[]) as v, unnest($8::numeric[]) as q, " \
     "        unnest($9::jsonb[]) as properties, unnest($10::text[]) as id) u " condition
-#define ADD_ROWS(condition)                                                                                  \
+#define ADD_ROWS(no, kind, count, sum, newest, first, days, condition)                                       \
     "insert into customer_event_stats as s (customer_no, kind, count, decayed, decayed_at, first_at) "       \
-    "select * from (select unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::float8[]), " \
-    "                 unnest($5::timestamptz[]), unnest($6::timestamptz[])) u " condition JOIN_ACTIVITY("$7")
-#define NOBODY_GONE(number) "where (select last_value + is_called::int from customers_gone) = " number " "
+    "select * from (select unnest(" no "::bigint[]), unnest(" kind "::bigint[]), unnest(" count "::bigint[]), unnest(" sum "::float8[]), " \
+    "                 unnest(" newest "::timestamptz[]), unnest(" first "::timestamptz[])) u " condition JOIN_ACTIVITY(days)
+#define NOTE_ROW(customers) \
+    "insert into changed_customers (customers, customer_nos) select array_length(" customers "::bigint[], 1), " customers " "
+#define NOBODY_GONE "where (select last_value + is_called::int from customers_gone) = $19 "
 static const struct sql PUT_EVENTS = {"ingest_put_events", PUT("") "on conflict do nothing returning customer_no, event_key", SQL_ROWS};
-static const struct sql ADD = {"ingest_add_activity", ADD_ROWS(""), SQL_NOTHING};
-static const struct sql NOTE = {"ingest_note_changed",
-    "insert into changed_customers (customers, customer_nos) values (array_length($1::bigint[], 1), $1)", SQL_NOTHING};
-/* All in one exchange: each does nothing if anybody is gone. */
-static const struct sql PUT_AT_ONCE = {"ingest_put_at_once", PUT(NOBODY_GONE("$11")), SQL_NOTHING};
-static const struct sql ADD_AT_ONCE = {"ingest_add_at_once", ADD_ROWS(NOBODY_GONE("$8")), SQL_NOTHING};
-static const struct sql NOTE_AT_ONCE = {"ingest_note_at_once",
-    "insert into changed_customers (customers, customer_nos) select array_length($1::bigint[], 1), $1 " NOBODY_GONE("$2"), SQL_NOTHING};
+static const struct sql ADD = {"ingest_add_activity", ADD_ROWS("$1", "$2", "$3", "$4", "$5", "$6", "$7", ""), SQL_NOTHING};
+static const struct sql NOTE = {"ingest_note_changed", NOTE_ROW("$1"), SQL_NOTHING};
+/* All three as one statement: a statement costs as much as some rows. It does nothing if anybody is gone. */
+static const struct sql PUT_AT_ONCE = {"ingest_put_at_once",
+    "with put as (" PUT(NOBODY_GONE) "), noted as (" NOTE_ROW("$18") NOBODY_GONE ") "
+    ADD_ROWS("$11", "$12", "$13", "$14", "$15", "$16", "$17", NOBODY_GONE), SQL_NOTHING};
 /* Many rows go in faster by COPY, which knows no conflicts. */
 static const struct sql SEEN_EVENTS = {"ingest_seen_events",
     "select at - 1 from unnest($1::bigint[], $2::uuid[]) with ordinality as u (c, k, at) "
@@ -43,7 +43,7 @@ static const struct sql PUT_OUTCOMES = {"ingest_put_outcomes",
     "select * from unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::numeric[], $8::text[]) "
     "on conflict do nothing returning customer_no, outcome_key", SQL_ROWS};
 
-enum { COPY_FROM = 400 };
+enum { COPY_FROM = 400 }; /* fewer than CHANGED_ROW_MAX: landed at once, they are noted in one row */
 
 /* --- rows */
 
@@ -111,12 +111,7 @@ static enum meros_code add_events(struct ingest_batch *b, struct meros_err *err)
                                        P_TIMES(times, n),    P_INTS(products, n),    P_NUMERICS(values, n),     P_NUMERICS(quantities, n),
                                        P_JSONBS(properties, n), P_TEXTS(ids, n)};
     memcpy(s->params[s->n], params, sizeof params);
-    if (s->at_once) {
-        s->params[s->n][10] = P_INT(b->hints->gone);
-        ingest_add_step(s, &PUT_AT_ONCE, 11, NULL);
-    } else {
-        ingest_add_step(s, &PUT_EVENTS, 10, &s->events);
-    }
+    if (!s->at_once) ingest_add_step(s, &PUT_EVENTS, 10, &s->events);
     return MEROS_OK;
 }
 
@@ -324,17 +319,22 @@ enum meros_code ingest_add_activity(struct ingest_batch *b, struct meros_err *er
         rows++;
         if (people == 0 || changed[people - 1] != all[i].customer_no) changed[people++] = all[i].customer_no;
     }
+    const struct sql_param params[] = {P_INTS(nos, rows), P_INTS(kinds, rows), P_INTS(counts, rows), P_NUMS(sums, rows),
+                                       P_TIMES(newest, rows), P_TIMES(first, rows), P_NUM(b->half_life_days)};
+    if (s->at_once) { /* behind the rows' own parameters */
+        memcpy(s->params[s->n] + 10, params, sizeof params);
+        s->params[s->n][17] = P_INTS(changed, people);
+        s->params[s->n][18] = P_INT(b->hints->gone);
+        ingest_add_step(s, &PUT_AT_ONCE, 19, NULL);
+        return MEROS_OK;
+    }
     if (rows > 0) {
-        const struct sql_param params[] = {P_INTS(nos, rows), P_INTS(kinds, rows), P_INTS(counts, rows), P_NUMS(sums, rows),
-                                           P_TIMES(newest, rows), P_TIMES(first, rows), P_NUM(b->half_life_days)};
         memcpy(s->params[s->n], params, sizeof params);
-        if (s->at_once) s->params[s->n][7] = P_INT(b->hints->gone);
-        ingest_add_step(s, s->at_once ? &ADD_AT_ONCE : &ADD, s->at_once ? 8 : 7, NULL);
+        ingest_add_step(s, &ADD, 7, NULL);
     }
     for (size_t i = 0; s->whole && i < people; i += CHANGED_ROW_MAX) {
         s->params[s->n][0] = P_INTS(changed + i, people - i < CHANGED_ROW_MAX ? people - i : CHANGED_ROW_MAX);
-        if (s->at_once) s->params[s->n][1] = P_INT(b->hints->gone);
-        ingest_add_step(s, s->at_once ? &NOTE_AT_ONCE : &NOTE, s->at_once ? 2 : 1, NULL);
+        ingest_add_step(s, &NOTE, 1, NULL);
     }
     return MEROS_OK;
 }

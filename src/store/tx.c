@@ -29,6 +29,11 @@ enum meros_code store_commit(struct store_conn *c, struct meros_err *err)
     return MEROS_OK;
 }
 
+enum meros_code store_unforced(struct store_conn *c, struct meros_err *err)
+{
+    return conn_simple(c, "set local synchronous_commit = off", "unforced commit", err);
+}
+
 void store_rollback(struct store_conn *c)
 {
     PGTransactionStatusType t = PQtransactionStatus(c->pg);

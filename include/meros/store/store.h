@@ -52,6 +52,8 @@ enum meros_code store_begin_snapshot(struct store_conn *c,
 /* UNAVAILABLE from a commit: whether it happened is not known (the connection was lost while waiting for the
  * answer). */
 enum meros_code store_commit(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
+/* Inside a transaction: its commit need not be on disk when store_commit returns. For what is done again if the server dies. */
+enum meros_code store_unforced(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
 void store_rollback(struct store_conn *c);
 /* For a connection of the caller's own (store_connect) that runs few statements very often: plans are made once, not for
  * the parameters of each call. It lasts as long as the connection. */
