@@ -24,6 +24,7 @@ enum {
     ORDERS_MEMORY = 4 << 20,      /* of the names of some orders */
     ATTEMPTS = 3,
     AWAY_MS = 15000,              /* how long an import in its middle waits for a database that went away */
+    STANDSTILL_MS = 15000,
     STOPPING_MS = 3000            /* how long it goes on when the service is stopping */
 };
 
@@ -179,6 +180,7 @@ static enum meros_code reach(struct merging *m, struct meros_err *err)
     while ((rc = store_connect(svc->store, &m->c, err)) == MEROS_UNAVAILABLE && clock_mono_ns() < until && !svc->draining)
         nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
     if (rc == MEROS_OK) rc = store_set_timeout(m->c, 0, err);
+    if (rc == MEROS_OK) rc = store_set_standstill(m->c, STANDSTILL_MS, err);
     if (rc == MEROS_OK) rc = import_open(m->c, m->x->options->dataset, &m->i, err);
     if (rc != MEROS_OK) leave(m);
     return rc;

@@ -7,7 +7,7 @@
 #include "meros/service/shelf.h"
 #include "meros/store/store.h"
 
-enum { STATEMENT_MS = 15000 };
+enum { STATEMENT_MS = 15000, STANDSTILL_MS = 5000 };
 
 static enum meros_code no_memory(struct meros_err *err)
 {
@@ -22,6 +22,7 @@ static enum meros_code connect(struct landing *l, struct meros_err *err)
     }
     if (l->conn != NULL) return MEROS_OK;
     enum meros_code rc = store_ingest_connect(l->svc->store, &l->conn, err);
+    if (rc == MEROS_OK) rc = store_set_standstill(l->conn, STANDSTILL_MS, err);
     return rc != MEROS_OK ? rc : store_set_timeout(l->conn, STATEMENT_MS, err);
 }
 

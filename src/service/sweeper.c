@@ -39,6 +39,7 @@ enum {
     RETRY_MS = 500,
     AGAIN_MS = 250,       /* between two looks whether nobody extracts any more */
     STATEMENT_MS = 60000,
+    STANDSTILL_MS = 10000,
     ARENA_MAX = 512 << 20,
     SETTLE_MS = 100,      /* between two sweeps that have little to do: under load many changes share one */
     BULK_EVERY = 4,       /* batches of single changes in a row before a slice of an import has its turn */
@@ -475,7 +476,8 @@ static enum meros_code connected(struct sweeper *s, struct meros_err *err)
     enum meros_code rc = store_connect(s->svc->store, &c, err);
     if (rc != MEROS_OK) return rc;
     hold(s, c);
-    return store_set_timeout(c, STATEMENT_MS, err);
+    rc = store_set_standstill(c, STANDSTILL_MS, err);
+    return rc != MEROS_OK ? rc : store_set_timeout(c, STATEMENT_MS, err);
 }
 
 /* One look, and what is to follow it. */

@@ -1,4 +1,4 @@
-/* Transactions and the session's statement time-out. */
+/* Transactions and the session's time-outs. */
 #include "plumbing.h"
 
 #include <assert.h>
@@ -44,18 +44,29 @@ void store_rollback(struct store_conn *c)
     else conn_fail(c, r, "rollback", NULL);
 }
 
-enum meros_code store_set_timeout(struct store_conn *c, int statement_ms, struct meros_err *err)
+static enum meros_code set_ms(struct store_conn *c, const char *sql, int ms, struct meros_err *err)
 {
     enum meros_code rc = conn_ready(c, err);
     if (rc != MEROS_OK) return rc;
-    char ms[16];
-    snprintf(ms, sizeof ms, "%d", statement_ms < 0 ? 0 : statement_ms);
-    PGresult *r = conn_answer(c, PQsendQueryParams(c->pg, "select set_config('statement_timeout', $1, false)", 1, NULL,
-                                                   (const char *const[]){ms}, NULL, NULL, 0));
+    char text[16];
+    snprintf(text, sizeof text, "%d", ms);
+    PGresult *r = conn_answer(c, PQsendQueryParams(c->pg, sql, 1, NULL, (const char *const[]){text}, NULL, NULL, 0));
     if (PQresultStatus(r) != PGRES_TUPLES_OK) return conn_fail(c, r, "set timeout", err);
     PQclear(r);
-    c->timeout_ms = statement_ms < 0 ? 0 : statement_ms;
     return MEROS_OK;
+}
+
+enum meros_code store_set_timeout(struct store_conn *c, int statement_ms, struct meros_err *err)
+{
+    const int ms = statement_ms < 0 ? 0 : statement_ms;
+    enum meros_code rc = set_ms(c, "select set_config('statement_timeout', $1, false)", ms, err);
+    if (rc == MEROS_OK) c->timeout_ms = ms;
+    return rc;
+}
+
+enum meros_code store_set_standstill(struct store_conn *c, int ms, struct meros_err *err)
+{
+    return set_ms(c, "select set_config('idle_in_transaction_session_timeout', $1, false)", ms, err);
 }
 
 enum meros_code store_set_generic_plans(struct store_conn *c, struct meros_err *err)

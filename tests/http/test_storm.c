@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "client.h"
+#include "meros/store/ingest.h"
+#include "pg.h"
 
 enum { SENDERS = 4, CUSTOMERS = 12, EVENTS_MAX = 20000 };
 
@@ -272,4 +274,54 @@ Test(storm, a_full_disk_is_a_refusal_and_the_service_comes_back_when_there_is_ro
     cr_assert_leq(there, landed + 1, "the refused one may have landed");
     instance_done(&s);
     leave_disk();
+}
+
+/* --- a replica that stands still */
+
+static int send_unread(int to_port, const char *key, const char *path, const char *body)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)to_port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const char *request = text("POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", path, key, strlen(body), body);
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    cr_assert_eq(send(fd, request, strlen(request), MSG_NOSIGNAL), (ssize_t)strlen(request));
+    return fd;
+}
+
+static void await_locks(struct pg *db, const char *granted)
+{
+    const char *sql = text("select count(*) from pg_locks where locktype = 'advisory' and mode = 'ShareLock' and objsubid = 1 and %s", granted);
+    for (double until = seconds_now() + 60; pg_int(db, sql) == 0; pause_ms(20)) cr_assert_lt(seconds_now(), until, "nobody has %s", granted);
+}
+
+Test(storm, a_replica_that_stands_still_in_a_transaction_holds_the_others_up_for_some_seconds, .timeout = 500)
+{
+    struct pg *db = pg_fresh();
+    struct meros_err err;
+    struct instance b;
+    struct reply *r;
+    const char *const env[] = {text("MEROS_DATABASE_URL=%s", db->url), NULL};
+    instance_start(&s, env);
+    instance_start(&b, env);
+    client_use(&b);
+    expect(post("/v1/events", "[{\"customer_id\":\"one\",\"type\":\"searched\"},{\"customer_id\":\"two\",\"type\":\"searched\"}]"), 200);
+    struct store_conn *import = pg_conn(db);
+    cr_assert_eq(store_begin(import, &err), MEROS_OK);
+    cr_assert_eq(store_ingest_lock(import, true, &err), MEROS_OK, "%s", err.detail);
+    const int fd = send_unread(s.port, s.key, "/v1/identify", "{\"userId\":\"one\",\"traits\":{\"plan\":\"pro\"}}");
+    await_locks(db, "not granted");
+    instance_signal(&s, SIGSTOP);
+    store_rollback(import);
+    await_locks(db, "granted");
+    const double from = seconds_now();
+    do r = post("/v1/alias", "{\"userId\":\"one\",\"previousId\":\"two\"}"); /* needs the lock alone */
+    while (r->status == 503 && seconds_now() < from + 45);
+    expect(r, 200);
+    cr_assert_eq(pg_int(db, "select count(*) from customers"), 1);
+    instance_signal(&s, SIGCONT);
+    close(fd);
+    instance_done(&b);
+    instance_done(&s);
+    pg_done(db);
 }

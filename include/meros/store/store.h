@@ -60,6 +60,9 @@ void store_rollback(struct store_conn *c);
 enum meros_code store_set_generic_plans(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code store_set_timeout(struct store_conn *c, int statement_ms,
                                   struct meros_err *err) MEROS_MUSTCHECK; /* 0: none */
+/* How long a transaction of this connection may stand still between two statements before the database ends it (60 s if
+ * nothing is said): for those that hold locks which others wait for, should the process be paused in the middle. */
+enum meros_code store_set_standstill(struct store_conn *c, int ms, struct meros_err *err) MEROS_MUSTCHECK;
 /* From another thread, which must know that the connection is still held: the running statement of this
  * connection, or the next one if none runs, fails with CANCELLED. Rolling back still works. */
 void store_cancel(struct store_conn *c);
