@@ -195,6 +195,23 @@ enum meros_code store_changed_again(struct store_conn *c, struct meros_err *err)
     return sql_exec(c, &AGAIN, NULL, err, P_INT(CHANGED_ROW_MAX));
 }
 
+/* By look-ups: those noted may be everybody, and are nearly always few. */
+static const struct sql GONE = {"changed_gone",
+    "select distinct no from (select unnest(customer_nos) as no from changed_customers union all select customer_no from judged_meanwhile) n "
+    "where not exists (select from customers c where c.customer_no = n.no offset 0)", SQL_ROWS};
+
+enum meros_code changed_gone(struct store_conn *c, int64_t **out_nos, size_t *out_n, struct meros_err *err)
+{
+    struct rows r;
+    enum meros_code rc = sql_exec0(c, &GONE, &r, err);
+    if (rc != MEROS_OK) return rc;
+    *out_n = r.n;
+    *out_nos = calloc(r.n + 1, sizeof **out_nos);
+    for (size_t i = 0; *out_nos != NULL && i < r.n; i++) (*out_nos)[i] = rows_int(&r, i, 0);
+    rows_done(&r);
+    return *out_nos != NULL ? MEROS_OK : err_set(err, MEROS_OUT_OF_MEMORY, "No memory for customers who are gone.");
+}
+
 enum meros_code store_changed_any(struct store_conn *c, bool *out_noted, bool *out_remembered, bool *out_pending, struct meros_err *err)
 {
     struct rows r;

@@ -14,6 +14,10 @@
  * commit. Holds the changes lock. */
 enum meros_code changes_announce(struct store_conn *c, const struct rows *noted, struct meros_err *err) MEROS_MUSTCHECK;
 
+/* Whose number is gone since the extraction began that this connection has under way: erased, or become one with another. Both
+ * note it in their transaction, and a sweeper that takes a note remembers it. To be asked under the changes lock. malloc'ed. */
+enum meros_code changed_gone(struct store_conn *c, int64_t **out_nos, size_t *out_n, struct meros_err *err) MEROS_MUSTCHECK;
+
 /* Pending moves (pending.c). settle: takes what is pending of some customers, or of a segmentation, into memberships and the
  * record; whoever writes there does so first. In a transaction; people: under the lock; all: takes it if there are any.
  * write: of new_memberships (store_memberships_write); takes the lock. any: whether anything of a segmentation is pending. */

@@ -136,7 +136,7 @@ enum meros_code pending_any(struct store_conn *c, struct str segmentation, bool 
 
 /* Writers of the record follow one another, so whoever moves after this moment has a higher number. */
 static const struct sql RECORD_END = {"pending_record_end",
-    "select coalesce(max(change_no), 0), (select last_value + is_called::int from customers_gone) from segment_changes where segmentation_no = $1", SQL_ROW};
+    "select coalesce(max(change_no), 0) from segment_changes where segmentation_no = $1", SQL_ROW};
 static const struct sql FIND = {"pending_find",
     "insert into pending_moves (customer_no, segmentation_no, model_no, segment_id, at) "
     "select customer_no, $1, $2, n.segment_id, greatest($3, m.since) from new_memberships n "
@@ -156,48 +156,53 @@ static const struct sql FIND_AGAIN = {"pending_find_again",
     "left join memberships m on m.customer_no = u.no and m.segmentation_no = $1 where m.segment_id is distinct from n.segment_id", SQL_NOTHING};
 static const struct sql HOW_MANY = {"pending_how_many", "select count(*) from pending_moves where segmentation_no = $1", SQL_ROW};
 
-static enum meros_code ask_two(struct store_conn *c, const struct sql *s, int64_t no, int64_t *first, int64_t *second, struct meros_err *err)
+static enum meros_code ask_one(struct store_conn *c, const struct sql *s, int64_t no, int64_t *out, struct meros_err *err)
 {
     struct rows r;
     enum meros_code rc = sql_exec(c, s, &r, err, P_INT(no));
     if (rc != MEROS_OK) return rc;
-    *first = rows_int(&r, 0, 0);
-    if (second != NULL) *second = rows_int(&r, 0, 1);
+    *out = rows_int(&r, 0, 0);
     rows_done(&r);
     return MEROS_OK;
 }
 
-/* Under the lock: those who moved since `record_end`, and those who are gone. */
-static enum meros_code put_right(struct store_conn *c, int64_t no, int64_t model_no, int64_t at, int64_t record_end, int64_t gone,
-                                 struct meros_err *err)
+/* Who has moved since `record_end`. */
+static enum meros_code moved_since(struct store_conn *c, int64_t no, int64_t record_end, int64_t **out_nos, size_t *out_n, struct meros_err *err)
 {
-    int64_t end_now, gone_now;
-    enum meros_code rc = ask_two(c, &RECORD_END, no, &end_now, &gone_now, err);
-    if (rc == MEROS_OK && end_now > record_end) {
-        struct rows r;
-        if ((rc = sql_exec(c, &MOVED_SINCE, &r, err, P_INT(no), P_INT(record_end))) != MEROS_OK) return rc;
-        int64_t *nos = calloc(r.n + 1, sizeof *nos);
-        const size_t n = r.n;
-        for (size_t i = 0; nos != NULL && i < n; i++) nos[i] = rows_int(&r, i, 0);
-        rows_done(&r);
-        if (nos == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for moves between segments.");
-        rc = sql_exec(c, &FORGET, NULL, err, P_INT(no), P_INTS(nos, n));
-        if (rc == MEROS_OK) rc = sql_exec(c, &FIND_AGAIN, NULL, err, P_INT(no), P_INT(model_no), P_TIME(at), P_INTS(nos, n));
-        free(nos);
-    }
-    if (rc == MEROS_OK && gone_now != gone) rc = sql_exec(c, &DROP_GONE, NULL, err, P_INT(no));
+    struct rows r;
+    enum meros_code rc = sql_exec(c, &MOVED_SINCE, &r, err, P_INT(no), P_INT(record_end));
+    if (rc != MEROS_OK) return rc;
+    *out_n = r.n;
+    *out_nos = calloc(r.n + 1, sizeof **out_nos);
+    for (size_t i = 0; *out_nos != NULL && i < r.n; i++) (*out_nos)[i] = rows_int(&r, i, 0);
+    rows_done(&r);
+    return *out_nos != NULL ? MEROS_OK : err_set(err, MEROS_OUT_OF_MEMORY, "No memory for moves between segments.");
+}
+
+/* Under the lock: those who moved since `record_end`, and those who are gone. */
+static enum meros_code put_right(struct store_conn *c, int64_t no, int64_t model_no, int64_t at, int64_t record_end, struct meros_err *err)
+{
+    int64_t *moved = NULL, *gone = NULL;
+    size_t n_moved = 0, n_gone = 0;
+    enum meros_code rc = moved_since(c, no, record_end, &moved, &n_moved, err);
+    if (rc == MEROS_OK && n_moved > 0) rc = sql_exec(c, &FORGET, NULL, err, P_INT(no), P_INTS(moved, n_moved));
+    if (rc == MEROS_OK && n_moved > 0) rc = sql_exec(c, &FIND_AGAIN, NULL, err, P_INT(no), P_INT(model_no), P_TIME(at), P_INTS(moved, n_moved));
+    if (rc == MEROS_OK) rc = changed_gone(c, &gone, &n_gone, err);
+    if (rc == MEROS_OK && n_gone > 0) rc = sql_exec(c, &FORGET, NULL, err, P_INT(no), P_INTS(gone, n_gone));
+    free(moved);
+    free(gone);
     return rc;
 }
 
 enum meros_code pending_write(struct store_conn *c, int64_t no, int64_t model_no, int64_t at, int64_t *out_changed, struct meros_err *err)
 {
-    int64_t record_end = 0, gone = 0, taken;
-    enum meros_code rc = ask_two(c, &RECORD_END, no, &record_end, &gone, err);
+    int64_t record_end = 0, taken;
+    enum meros_code rc = ask_one(c, &RECORD_END, no, &record_end, err);
     if (rc == MEROS_OK) rc = sql_exec(c, &FIND, NULL, err, P_INT(no), P_INT(model_no), P_TIME(at));
     if (rc == MEROS_OK) rc = sql_exec(c, &DROP_GONE, NULL, err, P_INT(no));
     if (rc == MEROS_OK) rc = store_changes_lock(c, err);
-    if (rc == MEROS_OK) rc = put_right(c, no, model_no, at, record_end, gone, err);
-    if (rc == MEROS_OK) rc = ask_two(c, &HOW_MANY, no, out_changed, NULL, err);
+    if (rc == MEROS_OK) rc = put_right(c, no, model_no, at, record_end, err);
+    if (rc == MEROS_OK) rc = ask_one(c, &HOW_MANY, no, out_changed, err);
     if (rc == MEROS_OK && *out_changed <= PENDING_SLICE) rc = settle_segmentation(c, no, PENDING_SLICE, &taken, err);
     return rc;
 }

@@ -1,6 +1,7 @@
 #include "meros/store/segments.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "changes_priv.h"
 
@@ -85,12 +86,16 @@ static const struct sql FIRST_RECORD = {
     "insert into segment_changes (customer_no, segmentation_no, segment_id, entered, news, at, model_no) "
     "select customer_no, $1, segment_id, true, false, $2, $3 from new_memberships order by customer_no",
     SQL_NOTHING};
-static const struct sql GONE = {"memberships_gone", "select last_value + is_called::int from customers_gone", SQL_ROW};
 /* A customer who was erased after the data were read must not come back. */
 static const struct sql FIRST_DROP_ERASED = {
     "memberships_drop_erased",
     "with gone as (delete from memberships m where m.segmentation_no = $1 "
     "              and not exists (select from customers c where c.customer_no = m.customer_no) returning customer_no) "
+    "delete from segment_changes h using gone where h.customer_no = gone.customer_no and h.segmentation_no = $1",
+    SQL_NOTHING};
+static const struct sql FIRST_DROP = {
+    "memberships_drop",
+    "with gone as (delete from memberships where customer_no = any ($2) and segmentation_no = $1 returning customer_no) "
     "delete from segment_changes h using gone where h.customer_no = gone.customer_no and h.segmentation_no = $1",
     SQL_NOTHING};
 
@@ -253,33 +258,24 @@ static enum meros_code copy_new(struct store_conn *c, const int64_t *customer_no
     return rc;
 }
 
-static enum meros_code how_many_gone(struct store_conn *c, int64_t *out, struct meros_err *err)
-{
-    struct rows r;
-    enum meros_code rc = sql_exec0(c, &GONE, &r, err);
-    if (rc != MEROS_OK) return rc;
-    *out = rows_int(&r, 0, 0);
-    rows_done(&r);
-    return MEROS_OK;
-}
-
-/* Everybody is looked at once without the lock, and under it only where somebody was erased or joined in between. */
+/* Everybody is looked at once without the lock, and under it only who is gone since. */
 static enum meros_code write_first(struct store_conn *c, int64_t no, int64_t model_no, int64_t at, int64_t *out_changed,
                                    struct meros_err *err)
 {
     struct rows entered = {0}, erased = {0}, late = {0};
-    int64_t gone = 0, gone_now = 0;
+    int64_t *gone = NULL;
+    size_t n_gone = 0;
     enum meros_code rc = sql_exec(c, &FIRST_ENTER, &entered, err, P_INT(no), P_TIME(at));
     if (rc == MEROS_OK) rc = sql_exec(c, &FIRST_RECORD, NULL, err, P_INT(no), P_TIME(at), P_INT(model_no));
-    if (rc == MEROS_OK) rc = how_many_gone(c, &gone, err);
     if (rc == MEROS_OK) rc = sql_exec(c, &FIRST_DROP_ERASED, &erased, err, P_INT(no));
     if (rc == MEROS_OK) rc = store_changes_lock(c, err);
-    if (rc == MEROS_OK) rc = how_many_gone(c, &gone_now, err);
-    if (rc == MEROS_OK && gone_now != gone) rc = sql_exec(c, &FIRST_DROP_ERASED, &late, err, P_INT(no));
+    if (rc == MEROS_OK) rc = changed_gone(c, &gone, &n_gone, err);
+    if (rc == MEROS_OK && n_gone > 0) rc = sql_exec(c, &FIRST_DROP, &late, err, P_INT(no), P_INTS(gone, n_gone));
     *out_changed = entered.affected - erased.affected - late.affected;
     rows_done(&entered);
     rows_done(&erased);
     rows_done(&late);
+    free(gone);
     return rc;
 }
 

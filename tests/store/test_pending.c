@@ -271,8 +271,8 @@ Test(pending, whoever_moves_or_goes_while_everybody_is_judged_is_where_the_judge
     cr_assert_eq(pthread_create(&j.thread, NULL, judge_beside, &j), 0);
     await_waiting("advisory");
     OK(store_moves_write(c, moves, 2, &err));
-    static const struct sql GO = {"test_go", "with i as (delete from customer_ids where customer_no = 3), m as (delete from memberships where customer_no = 3) "
-                                  "delete from customers where customer_no = 3", SQL_NOTHING};
+    static const struct sql GO = {"test_go", "with i as (delete from customer_ids where customer_no = 3), m as (delete from memberships where customer_no = 3), "
+                                  "noted as (insert into changed_customers (customers, customer_nos) values (1, '{3}')) delete from customers where customer_no = 3", SQL_NOTHING};
     OK(sql_exec0(c, &GO, NULL, &err));
     OK(store_commit(c, &err));
     pthread_join(j.thread, NULL);
