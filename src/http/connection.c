@@ -38,6 +38,7 @@ void on_connection(void *cls, struct MHD_Connection *mhd, void **context, enum M
         *context = c; /* NULL: its first request is answered by closing it */
         if (c == NULL) return;
         c->fd = info != NULL ? info->connect_fd : -1;
+        c->loop = loop_here(s);
         pthread_mutex_init(&c->lock, NULL);
         conn_phase_set(c, CONN_IDLE);
         atomic_fetch_add_explicit(&open_connections, 1, memory_order_relaxed);
@@ -45,6 +46,7 @@ void on_connection(void *cls, struct MHD_Connection *mhd, void **context, enum M
         c->next = s->conns;
         if (c->next != NULL) c->next->prev = c;
         s->conns = c;
+        loop_connected(c->fd);
         pthread_mutex_unlock(&s->conns_lock);
         return;
     }
@@ -56,6 +58,7 @@ void on_connection(void *cls, struct MHD_Connection *mhd, void **context, enum M
     if (c->prev != NULL) c->prev->next = c->next;
     else s->conns = c->next;
     if (c->next != NULL) c->next->prev = c->prev;
+    loop_forget(c->fd);
     pthread_mutex_unlock(&s->conns_lock);
     atomic_fetch_sub_explicit(&open_connections, 1, memory_order_relaxed);
     pthread_mutex_destroy(&c->lock);

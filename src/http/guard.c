@@ -1,16 +1,8 @@
-/* Three functions of libc in our own words, because libmicrohttpd 0.9.75 misuses them. Defined in the program, they take
- * the place of libc's for every shared library of the process.
+/* accept4 in our own words, because libmicrohttpd 0.9.75 misuses libc's. Defined in the program, it takes the place of libc's for every
+ * shared library of the process. (Three more: loop.c.)
  *
- * epoll_wait: MHD_epoll() calls it again, with the same blocking time-out, whenever a call returned as many events as
- * its array holds (128): with exactly 128 ready connections that second call sleeps while 128 clients wait. So a full
- * array is never returned.
- *
- * epoll_ctl: MHD_quiesce_daemon tells a thread of the pool that it is quiesced and takes the listening socket out of that thread's
- * set; the thread, seeing that it is quiesced, may take it out itself in between, and whoever comes second is told ENOENT and ends the
- * process (rare: a drain of busy servers has to fall into that moment). That something is not there which was to be taken away is no error.
- *
- * accept4: when the process has no file descriptor left, the pending connection stays in the backlog and the listening
- * socket stays readable: the loop spins. Here a descriptor kept in reserve is given up, the connection is taken and
+ * When the process has no file descriptor left, the pending connection stays in the backlog and the listening socket stays
+ * readable: the loop spins. Here a descriptor kept in reserve is given up, the connection is taken and
  * closed at once (its client sees that and may try again), and the reserve is taken back. Another thread may be quicker
  * and get the descriptor that was given up; then there is no reserve until one can be had again, and until then the
  * threads that listen take naps instead of spinning. */
@@ -18,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -50,17 +41,6 @@ static bool drop_one(int fd)
     }
     pthread_mutex_unlock(&reserve_lock);
     return have;
-}
-
-int epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
-{
-    return epoll_pwait(fd, events, max > 1 ? max - 1 : max, timeout, NULL);
-}
-
-int epoll_ctl(int set, int op, int fd, struct epoll_event *event)
-{
-    const int rc = (int)syscall(SYS_epoll_ctl, set, op, fd, event);
-    return rc != 0 && op == EPOLL_CTL_DEL && errno == ENOENT ? 0 : rc;
 }
 
 int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)

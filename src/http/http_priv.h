@@ -107,10 +107,17 @@ struct http_stream {
     bool events;         /* text/event-stream: ended by a drain */
 };
 
+/* An HTTP thread, for those who resume its connections (loop.c). */
+struct http_loop {
+    _Atomic bool asleep, called;
+    char apart[62]; /* from the next thread's cache line */
+};
+
 struct http_request {
     /* Fixed when the request line is read */
     struct http_server *server;
     struct conn *conn;           /* HTTP thread only: freed with the connection */
+    struct http_loop *loop;      /* its HTTP thread */
     struct MHD_Connection *mhd;
     int64_t started_ns;
     _Atomic int refs;
@@ -177,6 +184,7 @@ enum conn_phase {
 struct conn {
     struct conn *prev, *next; /* under server.conns_lock */
     int fd;
+    struct http_loop *loop;
     _Atomic int phase;
     _Atomic int64_t since_ms; /* of the phase, monotonic */
     _Atomic uint32_t turn;    /* counts phase changes */
@@ -221,6 +229,8 @@ struct http_server {
     struct router *router;
     struct route_stats *stats; /* one a route */
     size_t n_routes;
+    struct http_loop *loops;   /* one an HTTP thread, given out as they get their first connections */
+    _Atomic int n_loops;
     _Atomic int stage;
     bool stuck; /* a handler hung through the drain: nothing may be freed */
     _Atomic long in_flight;
@@ -356,7 +366,14 @@ struct tls_files {
 enum meros_code tls_load(const char *cert_path, const char *key_path, struct tls_files *out, struct meros_err *err);
 void tls_done(struct tls_files *t);
 
-/* guard.c: keeps libmicrohttpd from stalling at 128 events, from ending the process in a drain, and from spinning without file descriptors */
+/* guard.c: keeps libmicrohttpd from spinning without file descriptors */
 void guard_start(void);
+
+/* loop.c: how libmicrohttpd's threads wait and are woken. On the connection's HTTP thread, but loop_start and loop_resume. */
+void loop_start(void);
+struct http_loop *loop_here(struct http_server *s); /* this thread's; NULL: libmicrohttpd has more threads than it was told to */
+void loop_connected(int fd);
+void loop_forget(int fd); /* before it is closed */
+void loop_resume(struct http_loop *l, struct MHD_Connection *mhd); /* by whoever has an answer for a suspended connection */
 
 #endif

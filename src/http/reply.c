@@ -272,7 +272,7 @@ static void answer(struct http_request *r)
     r->suspended = false;
     pthread_mutex_unlock(&r->lock);
     /* After unlocking, since its HTTP thread wants the lock at once; suspended, the connection cannot go meanwhile. */
-    if (resume) MHD_resume_connection(r->mhd);
+    if (resume) loop_resume(r->loop, r->mhd);
     if (m != NULL) MHD_destroy_response(m);
 }
 
@@ -340,6 +340,7 @@ void http_complete_by(struct http_request *req, enum meros_code (*reply)(struct 
     req->make_reply_arg = arg;
     req->answered = true;
     struct MHD_Connection *resume = req->suspended && !gone ? req->mhd : NULL;
+    struct http_loop *loop = req->loop;
     req->suspended = false;
     pthread_mutex_unlock(&req->lock);
     if (gone) {
@@ -349,5 +350,5 @@ void http_complete_by(struct http_request *req, enum meros_code (*reply)(struct 
     }
     /* First, so that the HTTP thread is the last to let go of it and its memory stays there: suspended, it cannot go yet. */
     request_release(req);
-    if (resume != NULL) MHD_resume_connection(resume);
+    if (resume != NULL) loop_resume(loop, resume);
 }

@@ -23,6 +23,7 @@ struct http_request *request_new(struct http_server *s, struct MHD_Connection *m
     memset(r, 0, offsetof(struct http_request, headers));
     r->server = s;
     r->conn = c;
+    r->loop = c->loop;
     r->mhd = mhd;
     r->started_ns = clock_mono_ns();
     atomic_init(&r->refs, 1);
@@ -128,7 +129,7 @@ void request_wake_locked(struct http_request *r)
 {
     if (!r->suspended || r->gone) return;
     r->suspended = false;
-    MHD_resume_connection(r->mhd);
+    loop_resume(r->loop, r->mhd);
 }
 
 void request_wake(struct http_request *r)

@@ -156,6 +156,8 @@ static enum meros_code start_all(struct http_server *s, struct meros_err *err)
     if (rc == MEROS_OK) rc = cors_new(s->config.cors_origins, &cors, err);
     if (rc != MEROS_OK) return rc;
     s->cors = cors;
+    s->loops = calloc((size_t)s->config.http_threads, sizeof *s->loops);
+    if (s->loops == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "no memory for the HTTP server");
     for (size_t i = 0; i < s->n_routes; i++) stats_init(&s->stats[i], &s->config.routes[i]);
     rc = open_listener(s, &v6, err);
     if (rc == MEROS_OK) rc = pool_start(&s->io, s, "http-io", (size_t)s->config.io_threads, true, err);
@@ -191,6 +193,7 @@ enum meros_code http_start(const struct http_config *config, struct http_server 
     crypto_random(&s->id_seed, sizeof s->id_seed);
     crypto_random(&s->id_mask, sizeof s->id_mask);
     guard_start();
+    loop_start();
     enum meros_code rc = start_all(s, err);
     if (rc != MEROS_OK) {
         http_drain(s, 0);
@@ -261,6 +264,7 @@ void http_free(struct http_server *s)
     router_free(s->router);
     cors_free_all(s->cors);
     free(s->stats);
+    free(s->loops);
     pthread_cond_destroy(&s->reaper_wake);
     pthread_mutex_destroy(&s->conns_lock);
     pthread_mutex_destroy(&s->cors_lock);

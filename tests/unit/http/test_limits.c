@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -528,22 +527,6 @@ static void end_child(pid_t child)
 {
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
-}
-
-/* MHD_quiesce_daemon and a thread of its pool may both take the listening socket out of that thread's set. */
-Test(load, what_is_taken_out_of_a_set_twice_is_no_error)
-{
-    int set = epoll_create1(EPOLL_CLOEXEC), ends[2];
-    struct epoll_event event = {.events = EPOLLIN};
-    cr_assert(set >= 0 && pipe(ends) == 0);
-    cr_expect_eq(epoll_ctl(set, EPOLL_CTL_ADD, ends[0], &event), 0);
-    cr_expect_eq(epoll_ctl(set, EPOLL_CTL_DEL, ends[0], NULL), 0);
-    cr_expect_eq(epoll_ctl(set, EPOLL_CTL_DEL, ends[0], NULL), 0);
-    cr_expect_eq(epoll_ctl(set, EPOLL_CTL_MOD, ends[0], &event), -1);
-    close(ends[0]);
-    cr_expect_eq(epoll_ctl(set, EPOLL_CTL_DEL, ends[0], NULL), -1, "what is no descriptor stays an error");
-    close(ends[1]);
-    close(set);
 }
 
 Test(load, n_connections_that_become_ready_at_once_are_all_answered)
