@@ -1,6 +1,7 @@
 #include "meros/base/arena.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,19 +12,32 @@ enum { CHUNK = 8192, ALIGN = 16 };
 struct arena_chunk {
     struct arena_chunk *next;
     size_t size, used;
+    bool lent; /* not to be freed */
     _Alignas(ALIGN) unsigned char bytes[];
 };
+
+_Static_assert(sizeof(struct arena_chunk) + ALIGN <= ARENA_LENT_MIN, "room for a chunk");
 
 void arena_init(struct arena *a, size_t limit)
 {
     *a = (struct arena){.limit = limit};
 }
 
+void arena_init_in(struct arena *a, size_t limit, void *memory, size_t n)
+{
+    struct arena_chunk *c = memory;
+    *a = (struct arena){.limit = limit, .chunks = c};
+    c->next = NULL;
+    c->size = n - sizeof *c;
+    c->used = 0;
+    c->lent = true;
+}
+
 void arena_done(struct arena *a)
 {
     for (struct arena_chunk *c = a->chunks, *next; c != NULL; c = next) {
         next = c->next;
-        free(c);
+        if (!c->lent) free(c);
     }
     a->chunks = NULL;
     a->used = 0;
@@ -42,6 +56,7 @@ void *arena_alloc(struct arena *a, size_t n)
         if (fresh == NULL) return NULL;
         fresh->size = size;
         fresh->used = 0;
+        fresh->lent = false;
         if (size == n && c != NULL) { /* a large block goes behind the open chunk, whose rest stays usable */
             fresh->next = c->next;
             c->next = fresh;

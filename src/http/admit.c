@@ -213,7 +213,7 @@ enum meros_code admit_route(struct http_request *r, struct meros_err *err)
     r->path = (struct str){r->target.p, mark != NULL ? (size_t)(mark - r->target.p) : r->target.n};
     struct str segments[SEGMENTS_MAX];
     size_t n = 0;
-    char *decoded = request_alloc(r, r->path.n);
+    char *decoded = arena_alloc(&r->arena, r->path.n);
     if (decoded == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "no memory for the path");
     enum meros_code rc = path_split(r->path, decoded, segments, &n, err);
     if (rc != MEROS_OK) return rc;
@@ -356,7 +356,7 @@ enum meros_code admit_rest(struct http_request *r, struct meros_err *err)
     if (query.n > 1) {
         query.p++;
         query.n--;
-        char *decoded = request_alloc(r, query.n);
+        char *decoded = arena_alloc(&r->arena, query.n);
         if (decoded == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "no memory for the query");
         query_parse(query, r->route->params, decoded, r->query, err);
     } else if (n > 0) {

@@ -28,7 +28,7 @@ enum {
     PATH_PARAMS_MAX = 6,
     PARAMS_MAX = 32,       /* query parameters a route may describe */
     REPLY_HEADERS_MAX = 20,
-    SCRATCH = 1536,        /* of most requests: target, decoded path and query, without a malloc */
+    SCRATCH = 2048,        /* of most requests: target, decoded path and query, and what its handler keeps, without a malloc */
     REQUEST_ID_MAX = 128,
     BODY_RING = 256 * 1024,
     STREAM_MAX = 1024 * 1024,
@@ -146,7 +146,6 @@ struct http_request {
     enum task task;
     struct http_request *next;   /* in a worker pool's queue; under its lock */
     struct arena arena;
-    size_t scratch_used;
     bool deferred, on_http_thread, to_worker; /* on_http_thread: an inline handler runs, the connection is not suspended.
                                                to_worker: it asked to be run again by a worker */
     struct reply reply;
@@ -170,7 +169,7 @@ struct http_request {
     _Atomic uint64_t bytes_in, bytes_out;
 
     struct header headers[HEADERS_MAX];
-    char scratch[SCRATCH];
+    _Alignas(16) char scratch[SCRATCH]; /* where the arena begins */
 };
 
 /* What a connection is doing, for the reaper. */
@@ -266,7 +265,6 @@ struct http_request *request_new(struct http_server *s, struct MHD_Connection *m
 void request_ref(struct http_request *r);
 void request_release(struct http_request *r);
 void request_retire(struct http_request *r, struct conn *c); /* the HTTP thread's release: keeps the memory for c's next */
-void *request_alloc(struct http_request *r, size_t n); /* holder's thread; unaligned bytes; NULL past the ceiling */
 char *request_copy(struct http_request *r, struct str s); /* NUL-terminated */
 void request_keep_headers(struct http_request *r); /* copies them out of libmicrohttpd's memory */
 enum meros_code request_refuse(struct http_request *r, const struct meros_err *err); /* keeps a copy; returns code */

@@ -29,7 +29,7 @@ struct http_request *request_new(struct http_server *s, struct MHD_Connection *m
     atomic_init(&r->refs, 1);
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->changed, NULL);
-    arena_init(&r->arena, ARENA_MAX);
+    arena_init_in(&r->arena, ARENA_MAX, r->scratch, SCRATCH);
     r->uri = uri;
     r->target.n = strlen(uri);
     r->target.p = request_copy(r, (struct str){uri, r->target.n});
@@ -78,23 +78,9 @@ void request_retire(struct http_request *r, struct conn *c)
     else free(r);
 }
 
-void *request_alloc(struct http_request *r, size_t n)
-{
-    if (n <= SCRATCH - r->scratch_used) {
-        void *p = r->scratch + r->scratch_used;
-        r->scratch_used += n;
-        return p;
-    }
-    return arena_alloc(&r->arena, n);
-}
-
 char *request_copy(struct http_request *r, struct str s)
 {
-    char *p = request_alloc(r, s.n + 1);
-    if (p == NULL) return NULL;
-    if (s.n > 0) memcpy(p, s.p, s.n);
-    p[s.n] = '\0';
-    return p;
+    return arena_strndup(&r->arena, s.n > 0 ? s.p : "", s.n);
 }
 
 void request_keep_headers(struct http_request *r)

@@ -15,6 +15,9 @@ struct arena {
 };
 
 void arena_init(struct arena *a, size_t limit);
+/* Begins in memory of the caller's, n bytes aligned as by malloc, at least ARENA_LENT_MIN, for as long as the arena is used. */
+enum { ARENA_LENT_MIN = 64 };
+void arena_init_in(struct arena *a, size_t limit, void *memory, size_t n);
 void arena_done(struct arena *a);  /* frees all; the arena may be used again afterwards, empty */
 void *arena_alloc(struct arena *a, size_t n);
 void *arena_zalloc(struct arena *a, size_t n);

@@ -84,6 +84,26 @@ Test(arena, may_be_used_again_after_done)
     arena_done(&a);
 }
 
+Test(arena, begins_in_memory_of_its_owners_and_goes_on_beyond_it)
+{
+    _Alignas(16) char memory[256];
+    struct arena a;
+    for (int round = 0; round < 2; round++) {
+        arena_init_in(&a, 1 << 20, memory, sizeof memory);
+        char *first = arena_alloc(&a, 100), *second = arena_alloc(&a, 150), *large = arena_alloc(&a, 5000);
+        cr_assert(first > memory && first + 100 <= memory + sizeof memory, "what fits is in it");
+        cr_assert(second != NULL && (second < memory || second >= memory + sizeof memory), "and what does not is elsewhere");
+        cr_assert_not_null(large);
+        memset(first, 1, 100);
+        memset(second, 2, 150);
+        memset(large, 3, 5000);
+        cr_assert(first[99] == 1 && second[0] == 2);
+        arena_done(&a);
+    }
+    cr_assert_not_null(arena_alloc(&a, 100), "it may be used again, in memory of its own");
+    arena_done(&a);
+}
+
 Test(arena, a_large_block_leaves_the_open_chunk_usable)
 {
     struct arena a;
