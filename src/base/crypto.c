@@ -60,6 +60,16 @@ struct crypto_hash128 crypto_hash128(const void *p, size_t n)
     return h;
 }
 
+_Static_assert(MARK_KEY_BYTES == crypto_shorthash_siphashx24_KEYBYTES && sizeof(struct crypto_hash128) == crypto_shorthash_siphashx24_BYTES,
+               "SipHash with 128 bits");
+
+struct crypto_hash128 crypto_mark128(const unsigned char key[MARK_KEY_BYTES], const void *p, size_t n)
+{
+    struct crypto_hash128 h;
+    crypto_shorthash_siphashx24(h.bytes, p, n, key);
+    return h;
+}
+
 enum { NONCE = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES, TAG = crypto_aead_xchacha20poly1305_ietf_ABYTES };
 _Static_assert(SEAL_OVERHEAD == NONCE + TAG, "SEAL_OVERHEAD is nonce and tag");
 _Static_assert(SEAL_KEY_BYTES == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "key size");

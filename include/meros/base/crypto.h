@@ -32,6 +32,9 @@ struct crypto_hash128 {
     unsigned char bytes[16];
 };
 struct crypto_hash128 crypto_hash128(const void *p, size_t n);
+/* A quick keyed one (SipHash-2-4): who does not know the key can neither make two texts that agree nor tell a text by it. */
+enum { MARK_KEY_BYTES = 16 };
+struct crypto_hash128 crypto_mark128(const unsigned char key[MARK_KEY_BYTES], const void *p, size_t n);
 
 /* XChaCha20-Poly1305: out has room for n + SEAL_OVERHEAD bytes (nonce, text, tag). open: false if tampered with. */
 void crypto_seal(const unsigned char key[SEAL_KEY_BYTES], const void *p, size_t n, unsigned char *out);

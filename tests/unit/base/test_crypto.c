@@ -69,6 +69,17 @@ Test(crypto, random_bytes_differ_and_wipe_clears_them)
     cr_assert_eq(memcmp(a, zero, sizeof a), 0);
 }
 
+Test(crypto, mark128_is_siphash_2_4)
+{
+    unsigned char key[MARK_KEY_BYTES];
+    for (unsigned char i = 0; i < MARK_KEY_BYTES; i++) key[i] = i;
+    cr_assert_str_eq(hex(crypto_mark128(key, "", 0).bytes, 16), "a3817f04ba25a8e66df67214c7550293", "the first of its authors' vectors");
+    struct crypto_hash128 a = crypto_mark128(key, "abc", 3);
+    key[7]++;
+    struct crypto_hash128 b = crypto_mark128(key, "abc", 3);
+    cr_assert_neq(memcmp(&a, &b, sizeof a), 0);
+}
+
 Test(crypto, hash128_depends_on_every_byte_and_the_length)
 {
     struct crypto_hash128 a = crypto_hash128("abc", 3), b = crypto_hash128("abd", 3), c = crypto_hash128("abc\0", 4);
