@@ -43,6 +43,26 @@ Test(records, a_member_is_given_decoded_or_as_it_stands)
     json_records_done(&r);
 }
 
+/* Strings are looked through eight bytes at a time. */
+Test(records, bytes_that_end_or_spoil_a_string_are_found_wherever_they_stand)
+{
+    for (size_t at = 0; at < 27; at++)
+        for (int c = 1; c < 256; c++) {
+            char text[64] = "{\"a\":\"";
+            const size_t from = strlen(text);
+            memset(text + from, 'x', 27);
+            if (c < 0x80) {
+                text[from + at] = (char)c;
+            } else if (at < 26) { /* U+0080 and on, in two bytes */
+                text[from + at] = (char)(0xC0 | c >> 6);
+                text[from + at + 1] = (char)(0x80 | (c & 0x3F));
+            }
+            strcpy(text + from + 27, "\"}");
+            const bool escape = c == '\\' && (at == 26 || strchr("\"\\/bfnrtu", text[from + at + 1]) == NULL);
+            cr_expect_eq(count(text), c < 0x20 || c == '"' || escape ? -1 : 1, "%d at %zu", c, at);
+        }
+}
+
 Test(records, what_is_not_json_is_refused_with_its_place)
 {
     static const char *const texts[] = {"", "{", "[", "[{}", "[{},]", "[,{}]", "{} {}", "[{}] x", "[{} {}]", "{\"a\":1,\"a\":2}", "{a:1}", "{\"a\"}", "{\"a\":01}",
