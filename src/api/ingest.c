@@ -1,18 +1,26 @@
 /* How an endpoint hands items to the ingest path and is answered when they have landed. */
+#include <stdlib.h>
 #include "api_priv.h"
 
 static enum meros_code reply(struct http_request *req, void *arg, struct meros_err *err)
 {
     struct api_ingest *in = arg;
-    return in->answer(req, in, err);
+    enum meros_code rc = in->answer(req, in, err);
+    free(in->request.spent);
+    in->request.spent = NULL;
+    return rc;
 }
 
 /* Whoever lands tells many at once, so answers are made on the threads of their connections. */
 static void landed(struct ingest_request *r, enum meros_code rc, const struct meros_err *err)
 {
     struct api_ingest *in = r->arg; /* in the request's arena: it is gone after this */
-    if (rc == MEROS_OK) http_complete_by(in->req, reply, in);
-    else http_complete(in->req, rc, err);
+    if (rc == MEROS_OK) {
+        http_complete_by(in->req, reply, in);
+        return;
+    }
+    free(r->spent);
+    http_complete(in->req, rc, err);
 }
 
 enum meros_code api_ingest(struct http_request *req, struct api_ingest *in, struct meros_err *err)
@@ -25,6 +33,7 @@ enum meros_code api_ingest(struct http_request *req, struct api_ingest *in, stru
     }
     in->request.done = landed;
     in->request.arg = in;
+    in->request.frees_spent = true;
     http_defer(req);
     enum meros_code rc = ingest_submit(api_service(req), &in->request, err);
     /* Deferred already: a refusal is delivered as any other answer is. */

@@ -159,6 +159,10 @@ void ingest_answer_all(struct ingest *g, struct pending *first, enum meros_code 
         else if (r != NULL) count_refused(p->source, "failed");
         if (r != NULL) {
             for (size_t i = 0; i < p->n && rc == MEROS_OK; i++) r->results[i] = p->results[i];
+            if (r->frees_spent) {
+                r->spent = p;
+                p = NULL;
+            }
             r->done(r, rc, err);
         }
         free(p);

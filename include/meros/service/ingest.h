@@ -38,6 +38,10 @@ struct ingest_request {
      * offsets are not where they were expected, nothing landed and nothing will. */
     void (*done)(struct ingest_request *r, enum meros_code rc, const struct meros_err *err);
     void *arg;
+    /* true: once done() was called, whoever submitted frees `spent` (NULL where done() got an error of the watch's), the path's own copy
+     * of the items, and does so on the thread that submitted if he can: memory that one thread allocates and another one frees is dear. */
+    bool frees_spent;
+    void *spent;
 };
 
 /* Three threads; after the schema is current. */
