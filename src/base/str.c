@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static char lower(char c)
 {
@@ -11,6 +12,7 @@ static char lower(char c)
 bool str_ieq(struct str a, struct str b)
 {
     if (a.n != b.n) return false;
+    if (a.n > 0 && memcmp(a.p, b.p, a.n) == 0) return true; /* mostly it is written as everybody does */
     for (size_t i = 0; i < a.n; i++)
         if (lower(a.p[i]) != lower(b.p[i])) return false;
     return true;

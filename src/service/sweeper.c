@@ -587,7 +587,7 @@ void sweeper_wake(struct service *svc)
     struct sweeper *s = svc->sweeper;
     if (s == NULL) return;
     pthread_mutex_lock(&s->lock);
+    if (!s->poked) pthread_cond_signal(&s->wake); /* else it has been called, and does not listen yet */
     s->poked = true;
-    pthread_cond_signal(&s->wake);
     pthread_mutex_unlock(&s->lock);
 }

@@ -9,7 +9,6 @@ enum { KEYS_MAX = 128 << 20 };
 void idmap_init(struct idmap *m, bool borrow)
 {
     *m = (struct idmap){.borrow = borrow};
-    crypto_random(&m->seed, sizeof m->seed);
     arena_init(&m->keys, KEYS_MAX);
 }
 
@@ -71,6 +70,7 @@ static bool grow(struct idmap *m)
     size_t cap = m->cap == 0 ? 1024 : m->cap * 2;
     struct idmap_entry *old = m->entries, *entries = calloc(cap, sizeof *entries);
     if (entries == NULL) return false;
+    if (m->cap == 0) crypto_random(&m->seed, sizeof m->seed); /* a system call, which a map that stays empty does without */
     for (size_t i = 0; i < m->cap; i++) {
         if (old[i].p == NULL) continue;
         size_t j = old[i].hash & (cap - 1);
