@@ -38,7 +38,7 @@ void on_connection(void *cls, struct MHD_Connection *mhd, void **context, enum M
         *context = c; /* NULL: its first request is answered by closing it */
         if (c == NULL) return;
         c->fd = info != NULL ? info->connect_fd : -1;
-        c->loop = loop_here(s);
+        c->loop = loop_here(s->loops);
         pthread_mutex_init(&c->lock, NULL);
         conn_phase_set(c, CONN_IDLE);
         atomic_fetch_add_explicit(&open_connections, 1, memory_order_relaxed);

@@ -228,8 +228,7 @@ struct http_server {
     struct router *router;
     struct route_stats *stats; /* one a route */
     size_t n_routes;
-    struct http_loop *loops;   /* one an HTTP thread, given out as they get their first connections */
-    _Atomic int n_loops;
+    struct http_loops *loops;  /* one an HTTP thread, taken as it gets its first connection */
     _Atomic int stage;
     bool stuck; /* a handler hung through the drain: nothing may be freed */
     _Atomic long in_flight;
@@ -367,9 +366,11 @@ void tls_done(struct tls_files *t);
 /* guard.c: keeps libmicrohttpd from spinning without file descriptors */
 void guard_start(void);
 
-/* loop.c: how libmicrohttpd's threads wait and are woken. On the connection's HTTP thread, but loop_start and loop_resume. */
+/* loop.c: how libmicrohttpd's threads wait and are woken. On the connection's HTTP thread but for the first three and loop_resume. */
 void loop_start(void);
-struct http_loop *loop_here(struct http_server *s); /* this thread's; NULL: libmicrohttpd has more threads than it was told to */
+struct http_loops *loops_new(int n); /* for so many threads; NULL: no memory */
+void loops_give_back(struct http_loops *l); /* when the threads have ended */
+struct http_loop *loop_here(struct http_loops *l); /* this thread's; NULL: libmicrohttpd has more threads than it was told to */
 void loop_connected(int fd);
 void loop_forget(int fd); /* before it is closed */
 void loop_resume(struct http_loop *l, struct MHD_Connection *mhd); /* by whoever has an answer for a suspended connection */

@@ -40,16 +40,26 @@
 enum { WATCHES_MAX = 1 << 20 };
 static const uint64_t OURS = UINT64_C(1) << 63; /* in an event: the rest is a descriptor; no address of a process has it set */
 
-/* By descriptor. `open` changes under the server's conns_lock, which orders one connection's use of a descriptor before the next
- * one's; all is its HTTP thread's alone. */
+/* By descriptor. The rest is of the connection's HTTP thread alone. `open` changes under the server's conns_lock, which orders one
+ * connection's use of a descriptor before the next one's. */
 static struct watch {
     void *ptr; /* libmicrohttpd's, for its events */
     int set;
-    bool open;         /* a connection of ours */
+    _Atomic bool open; /* a connection of ours */
     bool in;           /* the kernel has it in its set, under OURS */
     bool away, missed, dry, ended; /* as above */
 } *watches;
 static size_t n_watches;
+
+/* Of servers that are no more. Never freed: who resumed a server's last connection may still look at its thread's. */
+struct http_loops {
+    struct http_loops *next;
+    int n;
+    _Atomic int taken;
+    struct http_loop of[];
+};
+static pthread_mutex_t spare_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct http_loops *spare;
 
 static _Thread_local struct http_loop *mine; /* of an HTTP thread; it waits in no set but its daemon's */
 static _Thread_local struct http_loop *calling;
@@ -68,31 +78,56 @@ void loop_start(void)
     pthread_once(&once, make_watches);
 }
 
-struct http_loop *loop_here(struct http_server *s)
+struct http_loops *loops_new(int n)
+{
+    pthread_mutex_lock(&spare_lock);
+    struct http_loops **at = &spare;
+    while (*at != NULL && (*at)->n < n) at = &(*at)->next;
+    struct http_loops *l = *at;
+    if (l != NULL) *at = l->next;
+    pthread_mutex_unlock(&spare_lock);
+    if (l == NULL && (l = calloc(1, sizeof *l + (size_t)n * sizeof l->of[0])) != NULL) l->n = n;
+    if (l != NULL) atomic_store(&l->taken, 0);
+    return l;
+}
+
+void loops_give_back(struct http_loops *l)
+{
+    if (l == NULL) return;
+    pthread_mutex_lock(&spare_lock);
+    l->next = spare;
+    spare = l;
+    pthread_mutex_unlock(&spare_lock);
+}
+
+struct http_loop *loop_here(struct http_loops *l)
 {
     if (mine == NULL) {
-        const int k = atomic_fetch_add(&s->n_loops, 1);
-        if (k < s->config.http_threads) mine = &s->loops[k];
+        const int k = atomic_fetch_add(&l->taken, 1);
+        if (k < l->n) mine = &l->of[k];
     }
     return mine;
 }
 
 void loop_connected(int fd)
 {
-    if (mine != NULL && fd >= 0 && (size_t)fd < n_watches) watches[fd] = (struct watch){.open = true};
+    if (mine == NULL || fd < 0 || (size_t)fd >= n_watches) return;
+    struct watch *w = &watches[fd];
+    w->in = w->away = w->missed = w->dry = w->ended = false;
+    atomic_store_explicit(&w->open, true, memory_order_relaxed);
 }
 
 void loop_forget(int fd)
 {
     if (fd < 0 || (size_t)fd >= n_watches) return;
     struct watch *w = &watches[fd];
-    w->open = false;
+    atomic_store_explicit(&w->open, false, memory_order_relaxed);
     if (w->away) (void)syscall(SYS_epoll_ctl, w->set, EPOLL_CTL_DEL, fd, NULL);
 }
 
 static struct watch *watch_of(int fd)
 {
-    return fd >= 0 && (size_t)fd < n_watches && watches[fd].open ? &watches[fd] : NULL;
+    return fd >= 0 && (size_t)fd < n_watches && atomic_load_explicit(&watches[fd].open, memory_order_relaxed) ? &watches[fd] : NULL;
 }
 
 static int put_in(struct watch *w, int set, int fd, struct epoll_event *event)
@@ -104,7 +139,10 @@ static int put_in(struct watch *w, int set, int fd, struct epoll_event *event)
     struct epoll_event e = {.events = event->events | EPOLLRDHUP, .data.u64 = OURS | (uint64_t)fd};
     const int rc = (int)syscall(SYS_epoll_ctl, set, w->away ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &e);
     if (rc != 0) return rc;
-    *w = (struct watch){.ptr = event->data.ptr, .set = set, .open = true, .in = true, .ended = w->ended};
+    w->ptr = event->data.ptr;
+    w->set = set;
+    w->in = true;
+    w->away = w->missed = w->dry = false;
     return 0;
 }
 

@@ -156,7 +156,7 @@ static enum meros_code start_all(struct http_server *s, struct meros_err *err)
     if (rc == MEROS_OK) rc = cors_new(s->config.cors_origins, &cors, err);
     if (rc != MEROS_OK) return rc;
     s->cors = cors;
-    s->loops = calloc((size_t)s->config.http_threads, sizeof *s->loops);
+    s->loops = loops_new(s->config.http_threads);
     if (s->loops == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "no memory for the HTTP server");
     for (size_t i = 0; i < s->n_routes; i++) stats_init(&s->stats[i], &s->config.routes[i]);
     rc = open_listener(s, &v6, err);
@@ -264,7 +264,7 @@ void http_free(struct http_server *s)
     router_free(s->router);
     cors_free_all(s->cors);
     free(s->stats);
-    free(s->loops);
+    loops_give_back(s->loops);
     pthread_cond_destroy(&s->reaper_wake);
     pthread_mutex_destroy(&s->conns_lock);
     pthread_mutex_destroy(&s->cors_lock);
