@@ -44,17 +44,19 @@ static const struct {
     [AUDIENCE_CONSENT_SALE] = {"case c.consent ->> 'sale' when 'true' then true when 'false' then false end", 0},
     /* attributes and segments have a name: see below */
 };
+/* Kind 10, recommendation_shown, is nothing that the customer did. */
+#define ACTIVITY                                                                                             \
+    "max(k.decayed_at) as last_at, min(k.first_at) as first_at, "                                            \
+    "sum(k.decayed * power(2::float8, -least(greatest(date_part('epoch', $1 - k.decayed_at), 0) / 86400 / $5, 1000))) " \
+    "filter (where k.kind <> 10) as engagement from customer_event_stats k "
 static const struct {
     unsigned join;
-    const char *text;
+    const char *text, *everybody; /* everybody: where all customers are looked at, at once and not one after another; NULL: the same */
 } joins[] = {
-    {JOIN_STATS, " left join customer_stats s on s.customer_no = c.customer_no"},
-    {JOIN_CLV, " left join customer_clv v on v.customer_no = c.customer_no"},
-    /* Kind 10, recommendation_shown, is nothing that the customer did. */
-    {JOIN_EVENTS,
-     " left join lateral (select max(k.decayed_at) as last_at, min(k.first_at) as first_at, "
-     "sum(k.decayed * power(2::float8, -least(greatest(date_part('epoch', $1 - k.decayed_at), 0) / 86400 / $5, 1000))) "
-     "filter (where k.kind <> 10) as engagement from customer_event_stats k where k.customer_no = c.customer_no) e on true"},
+    {JOIN_STATS, " left join customer_stats s on s.customer_no = c.customer_no", NULL},
+    {JOIN_CLV, " left join customer_clv v on v.customer_no = c.customer_no", NULL},
+    {JOIN_EVENTS, " left join lateral (select " ACTIVITY "where k.customer_no = c.customer_no) e on true",
+     " left join (select k.customer_no, " ACTIVITY "group by k.customer_no) e on e.customer_no = c.customer_no"},
 };
 _Static_assert(EVENT_RECOMMENDATION_SHOWN == 10, "the kind in joins");
 
@@ -244,7 +246,7 @@ static void put_node(struct audience_sql *x, const struct audience_question *q, 
     buf_char(&x->where, ')');
 }
 
-enum meros_code audience_sql_make(struct audience_sql *x, const struct audience_question *q, struct meros_err *err)
+enum meros_code audience_sql_make(struct audience_sql *x, const struct audience_question *q, bool everybody, struct meros_err *err)
 {
     size_t values = 0;
     unsigned needed = 0;
@@ -263,7 +265,7 @@ enum meros_code audience_sql_make(struct audience_sql *x, const struct audience_
     if (x->texts == NULL || x->nums == NULL || x->times == NULL) return err_set(err, MEROS_OUT_OF_MEMORY, "There is no memory for the rule.");
     buf_str(&x->from, " from customers c");
     for (size_t i = 0; i < sizeof joins / sizeof joins[0]; i++)
-        if (needed & joins[i].join) buf_str(&x->from, joins[i].text);
+        if (needed & joins[i].join) buf_str(&x->from, everybody && joins[i].everybody != NULL ? joins[i].everybody : joins[i].text);
     put_node(x, q, 0);
     return x->from.failed || x->where.failed ? err_set(err, MEROS_OUT_OF_MEMORY, "There is no memory for the rule.") : MEROS_OK;
 }

@@ -17,7 +17,8 @@ struct audience_sql {
 };
 /* Parameters of every such statement; its own ones come behind them. */
 enum { AUDIENCE_PARAMS = 5, AUDIENCE_PARAMS_MAX = AUDIENCE_PARAMS + 2 };
-enum meros_code audience_sql_make(struct audience_sql *x, const struct audience_question *q, struct meros_err *err) MEROS_MUSTCHECK;
+/* everybody: the statement looks at all customers; else at some, in the order of their numbers, until it has enough. */
+enum meros_code audience_sql_make(struct audience_sql *x, const struct audience_question *q, bool everybody, struct meros_err *err) MEROS_MUSTCHECK;
 void audience_sql_params(const struct audience_sql *x, const struct audience_question *q, struct sql_param out[AUDIENCE_PARAMS]);
 void audience_sql_done(struct audience_sql *x); /* after a failure too */
 

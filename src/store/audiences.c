@@ -76,14 +76,14 @@ enum meros_code store_audience_delete(struct store_conn *c, struct str name, str
 
 /* --- whom a rule means. before and behind stand around the condition; their own parameters come after AUDIENCE_PARAMS. */
 
-static enum meros_code ask(struct store_conn *c, const struct audience_question *q, const char *before, const char *behind,
+static enum meros_code ask(struct store_conn *c, const struct audience_question *q, bool everybody, const char *before, const char *behind,
                            enum sql_expect expect, const struct sql_param *own, size_t n_own, struct rows *out, struct meros_err *err)
 {
     struct audience_sql x;
     struct sql_param params[AUDIENCE_PARAMS_MAX];
     struct buf text;
     buf_init(&text, 2 << 20);
-    enum meros_code rc = audience_sql_make(&x, q, err);
+    enum meros_code rc = audience_sql_make(&x, q, everybody, err);
     if (rc == MEROS_OK) {
         buf_printf(&text, "%s%s where %s%s", before, x.from.data, x.where.data, behind);
         audience_sql_params(&x, q, params);
@@ -99,7 +99,7 @@ static enum meros_code ask(struct store_conn *c, const struct audience_question 
 enum meros_code store_audience_count(struct store_conn *c, const struct audience_question *q, int64_t *out, struct meros_err *err)
 {
     struct rows r;
-    enum meros_code rc = ask(c, q, "select count(*)", "", SQL_ROW, NULL, 0, &r, err);
+    enum meros_code rc = ask(c, q, true, "select count(*)", "", SQL_ROW, NULL, 0, &r, err);
     if (rc != MEROS_OK) return rc;
     *out = rows_int(&r, 0, 0);
     rows_done(&r);
@@ -111,7 +111,7 @@ enum meros_code store_audience_page(struct store_conn *c, const struct audience_
 {
     const struct sql_param own[] = {P_INT(after), P_INT(limit)};
     struct rows r;
-    enum meros_code rc = ask(c, q, "select c.customer_no, c.customer_id", " and c.customer_no > $6 order by c.customer_no limit $7", SQL_ROWS,
+    enum meros_code rc = ask(c, q, false, "select c.customer_no, c.customer_id", " and c.customer_no > $6 order by c.customer_no limit $7", SQL_ROWS,
                              own, 2, &r, err);
     if (rc != MEROS_OK) return rc;
     for (size_t i = 0; i < r.n; i++) fn(arg, rows_int(&r, i, 0), rows_text(&r, i, 1));
@@ -124,7 +124,7 @@ enum meros_code store_audience_sample(struct store_conn *c, const struct audienc
 {
     const struct sql_param own[] = {P_INT(most)};
     struct rows r;
-    enum meros_code rc = ask(c, q, "select c.customer_id, count(*) over ()", " order by hashint8(c.customer_no), c.customer_no limit $6", SQL_ROWS,
+    enum meros_code rc = ask(c, q, true, "select c.customer_id, count(*) over ()", " order by hashint8(c.customer_no), c.customer_no limit $6", SQL_ROWS,
                              own, 1, &r, err);
     if (rc != MEROS_OK) return rc;
     struct str *ids = arena_array(arena, r.n + 1, sizeof *ids);

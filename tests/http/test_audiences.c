@@ -2,8 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 #include "client.h"
+#include "pg.h"
 
 #define AUDIENCES "/v1/audiences"
+#define KEY_HEX "0707070707070707070707070707070707070707070707070707070707070707"
 
 /* Customers of a test's own: what it asks for is of those alone. */
 static void make_customers(const char *shop)
@@ -243,6 +245,39 @@ Test(audiences, that_would_cost_every_customer_too_much_are_refused)
     buf_done(&b);
     client_use(NULL);
     instance_done(&s);
+}
+
+/* Until the other replica's answer about the customer has the audience, or has it not. */
+static void await_named(const char *key, bool wanted)
+{
+    const double until = seconds_now() + 60;
+    while (named(call(&(struct call){.method = "GET", .path = "/v1/customers/anna", .key = key}), "au-shared") != wanted) {
+        cr_assert_lt(seconds_now(), until, "the other replica was not told");
+        pause_ms(20);
+    }
+}
+
+Test(audiences, of_one_replica_are_those_of_the_other, .timeout = 400)
+{
+    struct pg *db = pg_fresh();
+    struct instance a, b;
+    instance_start(&a, (const char *const[]){text("MEROS_DATABASE_URL=%s", db->url), "MEROS_PII_KEY=" KEY_HEX, NULL});
+    instance_start(&b, (const char *const[]){text("MEROS_DATABASE_URL=%s", db->url), "MEROS_PII_KEY=" KEY_HEX, NULL});
+    client_use(&a);
+    const char *key = key_with("admin");
+    expect(put("/v1/customers/anna", "{}"), 201);
+    expect(put(AUDIENCES "/au-shared", "{\"rule\":{\"all\":[]}}"), 201);
+    client_use(&b);
+    expect(call(&(struct call){.method = "GET", .path = AUDIENCES "/au-shared/customers/anna", .key = key}), 200); /* asked for by name: at once */
+    await_named(key, true);
+    client_use(&a);
+    expect(delete_(AUDIENCES "/au-shared"), 204);
+    client_use(&b);
+    await_named(key, false);
+    client_use(NULL);
+    instance_done(&a);
+    instance_done(&b);
+    pg_done(db);
 }
 
 Test(audiences, are_changed_by_admin_and_train_and_seen_by_read)

@@ -263,7 +263,7 @@ static void compare(struct shop *s, struct store_conn *c, const struct snapshot 
     audience_set_release(set);
 }
 
-Test(audiences, mean_the_same_customers_by_sql_and_one_by_one)
+Test(audiences, mean_the_same_customers_by_sql_and_one_by_one, .timeout = 600)
 {
     for (unsigned seed = 1; seed <= SEEDS; seed++) {
         struct random r = {seed};
