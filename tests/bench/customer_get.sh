@@ -2,30 +2,9 @@
 # GET /v1/customers/{id} (reads the database, judges with two models) against a bare libmicrohttpd that answers a constant
 # of the same size, both with keep-alive, interleaved, the best of several rounds each. Prints what the time went to.
 # Then, with a model of lifetime value besides, GET /v1/customers/{id}/clv against GET /v1/customers/{id}.
-command -v wrk >/dev/null || { echo "customer_get: skipped: wrk is not installed (Debian: wrk)"; exit 77; }
-[ -x build/bare_mhd ] || { echo "customer_get: skipped: build/bare_mhd is not there: run make bench"; exit 77; }
-dir=$(mktemp -d) || exit 2
-chmod 755 "$dir"
-key=bench-$(od -An -N12 -tx1 /dev/urandom | tr -d ' \n')
-port=$((20000 + $$ % 20000)) bare_port=$((20001 + $$ % 20000)) meros= bare=
-stop() {
-    [ -n "$bare" ] && kill "$bare" 2>/dev/null
-    [ -n "$meros" ] && kill "$meros" 2>/dev/null && wait "$meros" 2>/dev/null
-    rm -rf "$dir"
-}
-trap stop EXIT
-trap 'exit 2' INT TERM
-fail() { echo "customer_get: $*" >&2; tail -3 "$dir/log" >&2; exit 1; }
-base=http://127.0.0.1:$port auth="Authorization: Bearer $key"
-
-MEROS_BOOTSTRAP_KEY=$key MEROS_DATA_DIR=$dir/var MEROS_PORT=$port MEROS_ACCESS_LOG=false build/meros serve 2>"$dir/log" &
-meros=$!
-n=0
-until curl -sf "$base/readyz" >/dev/null 2>&1; do
-    n=$((n + 1))
-    [ $n -lt 300 ] && kill -0 $meros 2>/dev/null || fail "the service did not become ready"
-    sleep 0.1
-done
+name=customer_get
+. tests/bench/service.inc
+start_service
 
 # Customer i has 1 + i % 9 orders of 2 lines; the answers are checked against that.
 [ "${FULL:-0}" = 1 ] && customers=200000 || customers=10000
@@ -35,14 +14,7 @@ awk -v n=$customers 'BEGIN {
         printf "o%d-%d,c%d,2025-%02d-%02d,p%d,%d,%d.5\n", i, j, i, 1 + (i + j) % 12, 1 + (i * 7 + j) % 28, (i * 3 + l) % 500, 1 + i % 4, 3 + i % 40
 }' | curl -sf -H "$auth" -H 'Content-Type: text/csv' --data-binary @- "$base/v1/imports/orders" >/dev/null || fail "the import failed"
 for params in '"k":5,"as_of":"2026-01-01"' '"name":"rfm","method":"rfm","as_of":"2026-01-01"'; do
-    job=$(curl -sf -H "$auth" -H 'Content-Type: application/json' -d "{\"kind\":\"train.segments\",\"params\":{$params}}" "$base/v1/jobs" |
-        sed 's/.*"id":"\(job_[0-9a-f]*\)".*/\1/')
-    n=0
-    until curl -sf -H "$auth" "$base/v1/jobs/$job" | grep -q '"state":"succeeded"'; do
-        n=$((n + 1))
-        [ $n -lt 1200 ] || fail "the training did not succeed"
-        sleep 0.1
-    done
+    await_job "$(submit "{\"kind\":\"train.segments\",\"params\":{$params}}")" 1200
 done
 
 answer=ok
@@ -51,15 +23,7 @@ for i in 1 8 9 4321; do
     grep -q "\"orders\":$((1 + i % 9))," "$dir/answer" && grep -q '"behaviour":{"id":"s' "$dir/answer" && grep -q '"rfm":{"id":' "$dir/answer" || answer=FAILED
 done
 bytes=$(wc -c <"$dir/answer")
-mkfifo "$dir/stdin" && exec 9<>"$dir/stdin" || exit 2 # it runs until its standard input ends
-build/bare_mhd $bare_port $bytes <"$dir/stdin" >/dev/null 2>&1 &
-bare=$!
-n=0
-until curl -sf "http://127.0.0.1:$bare_port/" >/dev/null 2>&1; do
-    n=$((n + 1))
-    [ $n -lt 50 ] || fail "bare_mhd did not start"
-    sleep 0.1
-done
+start_bare $bytes
 
 # Requests formatted before the clock runs, so that wrk does the same work for both.
 cat >"$dir/get.lua" <<'LUA'
@@ -72,7 +36,6 @@ function request()
     return requests[i]
 end
 LUA
-cpu() { for p in "$@"; do cat "/proc/$p/stat" 2>/dev/null; done | awk '{ s += $14 + $15 } END { print s + 0 }'; }
 postmaster=$(find "$dir/var" -name postmaster.pid -exec head -1 {} + | head -1)
 measure() { # url path -> requests per second; -> $dir/wrk
     wrk -t1 -c256 -d"${seconds}s" --latency -s "$dir/get.lua" -H "$auth" "$1" -- "$2" >"$dir/wrk" 2>&1
@@ -84,7 +47,7 @@ measure "$base" /v1/customers/c >/dev/null # warm
 seconds=3 ours=0 peer=0
 for round in 1 2 3; do
     b0=$(cpu $bare)
-    b=$(measure "http://127.0.0.1:$bare_port" /)
+    b=$(measure "$bare_base" /)
     b1=$(cpu $bare)
     m0=$(cpu $meros) p0=$(cpu $(pgrep -P "$postmaster"))
     o=$(measure "$base" /v1/customers/c)
@@ -102,14 +65,7 @@ echo "$ours $peer $answer" | awk '{ printf "%-30s %12.0f/s %12.0f/s %8.2f  %-7s 
 echo "  CPU: $split; p99 $p99; $customers customers, answers of $bytes bytes"
 
 # These customers are too regular for chance to explain: a small penalty keeps the parameters where those of shops are.
-job=$(curl -sf -H "$auth" -H 'Content-Type: application/json' -d '{"kind":"train.clv","params":{"as_of":"2026-01-01","penalty":0.001}}' "$base/v1/jobs" |
-    sed 's/.*"id":"\(job_[0-9a-f]*\)".*/\1/')
-n=0
-until curl -sf -H "$auth" "$base/v1/jobs/$job" | grep -q '"state":"succeeded"'; do
-    n=$((n + 1))
-    [ $n -lt 1200 ] || fail "the training of lifetime value did not succeed"
-    sleep 0.1
-done
+await_job "$(submit '{"kind":"train.clv","params":{"as_of":"2026-01-01","penalty":0.001}}')" 1200
 clv_answer=ok
 for i in 1 8 9 4321; do # what one answer says the other says too
     one=$(curl -sf -H "$auth" "$base/v1/customers/c$i/clv" | sed -n 's/.*"expected_order_value":[0-9.]*,"clv":\([0-9.]*\),.*/\1/p')

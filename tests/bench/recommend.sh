@@ -3,32 +3,12 @@
 # libmicrohttpd that answers a constant of the same size, both with keep-alive, interleaved, the best of several rounds each; the same
 # while a training runs; what a first answer costs; and what a customer and a product take of memory. Answers are checked: each is the
 # customer's own, holds nothing that was bought, and is in the order in which POST /v1/rank, which keeps nothing, puts the same products.
-command -v wrk >/dev/null || { echo "recommend: skipped: wrk is not installed (Debian: wrk)"; exit 77; }
-[ -x build/bare_mhd ] || { echo "recommend: skipped: build/bare_mhd is not there: run make bench"; exit 77; }
-dir=$(mktemp -d) || exit 2
-chmod 755 "$dir"
-key=bench-$(od -An -N12 -tx1 /dev/urandom | tr -d ' \n')
-port=$((20000 + $$ % 20000)) bare_port=$((20001 + $$ % 20000)) meros= bare=
-stop() {
-    [ -n "$bare" ] && kill "$bare" 2>/dev/null
-    [ -n "$meros" ] && kill "$meros" 2>/dev/null && wait "$meros" 2>/dev/null
-    rm -rf "$dir"
-}
-trap stop EXIT
-trap 'exit 2' INT TERM
-fail() { echo "recommend: $*" >&2; tail -3 "$dir/log" >&2; exit 1; }
-base=http://127.0.0.1:$port auth="Authorization: Bearer $key" json='Content-Type: application/json'
+name=recommend
+. tests/bench/service.inc
 [ "${FULL:-0}" = 1 ] && customers=100000 || customers=20000
 products=20000
 
-MEROS_BOOTSTRAP_KEY=$key MEROS_DATA_DIR=$dir/var MEROS_PORT=$port MEROS_ACCESS_LOG=false MEROS_RECOMMEND_MEMORY_MB=1024 build/meros serve 2>"$dir/log" &
-meros=$!
-n=0
-until curl -sf "$base/readyz" >/dev/null 2>&1; do
-    n=$((n + 1))
-    [ $n -lt 300 ] && kill -0 $meros 2>/dev/null || fail "the service did not become ready"
-    sleep 0.1
-done
+start_service MEROS_RECOMMEND_MEMORY_MB=1024
 rss() { awk '/^VmRSS/ { print $2 }' "/proc/$meros/status"; }
 metric() { curl -sf -H "$auth" "$base/metrics" | awk -v m="$1" '$1 == m { print $2 }'; }
 
@@ -48,17 +28,10 @@ awk -v n=$customers -v m=$products 'BEGIN {
 }' >"$dir/orders"
 curl -sf -H "$auth" -H 'Content-Type: text/csv' --data-binary @"$dir/orders" "$base/v1/imports/orders" >/dev/null || fail "the import of orders failed"
 train() {
-    job=$(curl -sf -H "$auth" -H "$json" -d '{"kind":"train.recommendations","params":{"algorithm":"als","factors":64,"iterations":10,"evaluate":false}}' "$base/v1/jobs" |
-        sed 's/.*"id":"\(job_[0-9a-f]*\)".*/\1/')
+    job=$(submit '{"kind":"train.recommendations","params":{"algorithm":"als","factors":64,"iterations":10,"evaluate":false}}')
 }
-state() { curl -sf -H "$auth" "$base/v1/jobs/$job" | sed 's/.*"state":"\([a-z]*\)".*/\1/'; }
 train
-n=0
-until [ "$(state)" = succeeded ]; do
-    n=$((n + 1))
-    [ $n -lt 3000 ] && [ "$(state)" != failed ] || fail "the training did not succeed: $(curl -s -H "$auth" "$base/v1/jobs/$job")"
-    sleep 0.1
-done
+await_job "$job" 3000
 
 answer=ok
 items() { sed 's/.*"items"://' | grep -o '{"product_id":"[^"]*"' | sed 's/.*:"//; s/"//' | tr '\n' ' '; }
@@ -76,15 +49,7 @@ for i in 1 2 7 1234 19999; do
 done
 [ "$(sort -u "$dir/all" | wc -l)" = 5 ] && [ $own -ge 25 ] || { answer=FAILED; echo "recommend: of 50 products $own are of the customers' kinds" >&2; }
 bytes=$(wc -c <"$dir/answer")
-mkfifo "$dir/stdin" && exec 9<>"$dir/stdin" || exit 2 # it runs until its standard input ends
-build/bare_mhd $bare_port $bytes <"$dir/stdin" >/dev/null 2>&1 &
-bare=$!
-n=0
-until curl -sf "http://127.0.0.1:$bare_port/" >/dev/null 2>&1; do
-    n=$((n + 1))
-    [ $n -lt 50 ] || fail "bare_mhd did not start"
-    sleep 0.1
-done
+start_bare $bytes
 
 # Requests formatted before the clock runs, so that wrk does the same work for both; each customer in turn, in an order that
 # has nothing to do with numbers.
@@ -99,7 +64,6 @@ function request()
     return requests[i + 1]
 end
 LUA
-cpu() { for p in "$@"; do cat "/proc/$p/stat" 2>/dev/null; done | awk '{ s += $14 + $15 } END { print s + 0 }'; }
 measure() { # url path seconds from query -> requests per second; -> $dir/wrk
     wrk -t1 -c64 -d"${3}s" --latency -s "$dir/get.lua" -H "$auth" "$1" -- "$2" "$customers" "${4:-0}" "${5:-}" >"$dir/wrk" 2>&1
     grep -q 'Non-2xx' "$dir/wrk" && answer=FAILED
@@ -118,7 +82,7 @@ done
 full=$(rss)
 seconds=3 ours=0 peer=0
 for round in 1 2 3; do
-    b=$(measure "http://127.0.0.1:$bare_port" / $seconds)
+    b=$(measure "$bare_base" / $seconds)
     m0=$(cpu $meros)
     o=$(measure "$base" x $seconds)
     m1=$(cpu $meros)
@@ -134,9 +98,9 @@ echo "  another query of each of the same customers (from the scores that are ke
 
 train
 n=0
-until [ "$(state)" = running ] || [ $n -gt 100 ]; do n=$((n + 1)); sleep 0.05; done
+until [ "$(state "$job")" = running ] || [ $n -gt 100 ]; do n=$((n + 1)); sleep 0.05; done
 o=$(measure "$base" x $seconds)
-[ "$(state)" = running ] && during=throughout || during="for a part of it"
+[ "$(state "$job")" = running ] && during=throughout || during="for a part of it"
 echo "$o $peer $answer" | awk '{ printf "%-30s %12.0f/s %12.0f/s %8.2f  %-7s %s\n", "recommend while training", $1, $2, $1 / $2, $3, "stated" }'
 echo "  50 % within $(within 50), 99 % within $(within 99); an ALS was trained $during"
 shelves=$(metric meros_shelf_bytes) kept=$(metric meros_shelf_customers) catalog=$(metric meros_catalog_bytes)
