@@ -224,11 +224,6 @@ static const char *const outcome_types[OUTCOME_TYPE_COUNT] = {
 #undef X
 };
 
-const char *outcome_type_name(enum outcome_type t)
-{
-    return outcome_types[t];
-}
-
 static enum outcome_type read_outcome_type(struct decoder *d)
 {
     const struct cell *c = &d->cells[OUTCOME_FIELD_TYPE];

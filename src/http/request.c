@@ -242,11 +242,6 @@ void http_use_worker(struct http_request *req)
     req->to_worker = req->on_http_thread;
 }
 
-enum http_method http_method_of(const struct http_request *req)
-{
-    return req->method;
-}
-
 struct str http_target(const struct http_request *req)
 {
     return req->target;

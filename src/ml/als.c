@@ -53,7 +53,7 @@ static size_t stride_of(int factors)
     return ((size_t)factors + FACTORS_LANES - 1) / FACTORS_LANES * FACTORS_LANES;
 }
 
-enum meros_code als_check_params(const struct als_params *p, struct meros_err *err)
+static enum meros_code check(const struct als_params *p, struct meros_err *err)
 {
     if (p->factors < 1 || p->factors > ALS_FACTORS_MAX) {
         return err_set(err, MEROS_UNPROCESSABLE, "%d factors: it takes 1 to %d", p->factors, ALS_FACTORS_MAX);
@@ -449,7 +449,7 @@ enum meros_code als_fit(const struct interactions *by_user, const struct interac
     struct ml_need need = {0};
     struct fit f = {.p = params, .pool = ml_run_pool(run)};
     struct als_model m = {.users = by_user->rows, .items = by_user->cols};
-    enum meros_code code = als_check_params(params, err);
+    enum meros_code code = check(params, err);
     if (code != MEROS_OK) return code;
     if (by_item->rows != by_user->cols || by_item->cols != by_user->rows || by_item->n != by_user->n) {
         return err_set(err, MEROS_UNPROCESSABLE, "the interactions by item are not those by user transposed");

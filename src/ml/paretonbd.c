@@ -220,8 +220,3 @@ double paretonbd_pairs_active(const struct paretonbd *m, double x, double t, dou
     const double k = m->r + x, a = m->alpha + t, b = m->beta + t, log_u = -log1p(horizon / b);
     return 2 * k * (k + 1) * (b / a) * (b / a) * fmax(power_gap(log_u, m->s - 2) - power_gap(log_u, m->s - 1), 0);
 }
-
-double paretonbd_expected_new(const struct paretonbd *m, double t)
-{
-    return paretonbd_expected(m, 0, 0, 0, t);
-}

@@ -55,7 +55,8 @@ static bool is_share(const char *name)
     return strchr(name, '=') != NULL || strstr(name, " (other)") != NULL;
 }
 
-void describe_difference(const struct describe *d, size_t feature, bool more, struct buf *out)
+/* "more orders", "fewer days since the last order": a feature above or below everybody's. */
+static void difference(const struct describe *d, size_t feature, bool more, struct buf *out)
 {
     const int id = d->ids[feature];
     if (id >= 0 && id < FEATURE_ENGAGEMENT_FIRST) {
@@ -266,7 +267,7 @@ void describe_text(const struct describe *d, int segment, const char *lead, stru
     }
     for (size_t i = 0; i < s->n_distinguishing && i < 3; i++) {
         buf_str(out, i == 0 ? " Compared with everybody: " : ", ");
-        describe_difference(d, s->distinguishing[i], s->features[s->distinguishing[i]].z > 0, out);
+        difference(d, s->distinguishing[i], s->features[s->distinguishing[i]].z > 0, out);
     }
     if (s->n_distinguishing > 0) buf_str(out, ".");
 }

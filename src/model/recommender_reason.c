@@ -147,9 +147,3 @@ float recommender_alike(const struct recommender *r, uint32_t a, uint32_t b)
     if (alike == 0 && r->content.n > 0) alike = either_way(&r->content, a, b);
     return alike;
 }
-
-const struct neighbours *recommender_similar(const struct recommender *r)
-{
-    if (r->item_knn.n > 0) return &r->item_knn;
-    return r->content.n > 0 ? &r->content : NULL;
-}

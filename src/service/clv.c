@@ -23,15 +23,10 @@ struct clv_question clv_question_of(const struct clv_ask *ask)
     return (struct clv_question){ask->horizon_days, ask->discount_rate, ask->level};
 }
 
-enum meros_code clv_ask_check(const struct clv_ask *ask, struct meros_err *err)
-{
-    const struct clv_question q = clv_question_of(ask);
-    return clv_question_check(&q, err);
-}
-
 /* --- an answer in JSON */
 
-void clv_write_model(struct jsonw *w, const struct snapshot_clv *m)
+/* {"id", "version", "algorithm", "value_model", "converged"} */
+static void write_model(struct jsonw *w, const struct snapshot_clv *m)
 {
     jsonw_begin_object(w);
     jsonw_kcstr(w, "id", m->id);
@@ -168,7 +163,7 @@ void clv_write(struct jsonw *w, const struct snapshot_clv *s, const struct clv_a
         if (ask->by_month) write_months(w, s->model, ask, &h);
     }
     jsonw_key(w, "model");
-    clv_write_model(w, s);
+    write_model(w, s);
     jsonw_ktime(w, "evaluated_at", at);
 }
 

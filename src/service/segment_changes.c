@@ -53,11 +53,6 @@ enum meros_code segment_changes_after(struct store_conn *c, int64_t after, int64
     return rc;
 }
 
-enum meros_code segment_changes_last(struct store_conn *c, int64_t *out, struct meros_err *err)
-{
-    return store_changes_last(c, out, err);
-}
-
 /* --- looking it up */
 
 struct showing {

@@ -471,11 +471,6 @@ static void poke(struct webhook_sender *s, bool changed)
     pthread_mutex_unlock(&s->lock);
 }
 
-void webhooks_wake(struct service *svc)
-{
-    if (svc->webhooks != NULL) poke(svc->webhooks, false);
-}
-
 static void on_change(void *arg, const char *payload)
 {
     (void)payload;

@@ -132,8 +132,6 @@ bool outcome_decode(const struct cell *cells, const struct row_rules *rules, str
 struct crypto_hash128 event_key(const struct event_row *r, struct buf *scratch);
 struct crypto_hash128 outcome_key(const struct outcome_row *r, struct buf *scratch);
 
-const char *outcome_type_name(enum outcome_type t);
-
 /* A moment that may be recorded: from 1900 to a day from now. */
 bool moment_plausible(int64_t t, int64_t now);
 

@@ -135,7 +135,6 @@ void http_set_principal(struct http_request *req, const struct http_principal *w
 /* A handler that runs on the HTTP thread and finds that it must block says so and returns OK without a reply: it is called
  * again on an I/O worker. */
 void http_use_worker(struct http_request *req);
-enum http_method http_method_of(const struct http_request *req);
 struct str http_target(const struct http_request *req);                     /* raw path and query as sent */
 struct str http_path_param(const struct http_request *req, const char *name); /* decoded */
 struct str http_header(const struct http_request *req, const char *name);     /* STR_NONE if absent */

@@ -70,9 +70,6 @@ struct als_model {
     int iterations;
 };
 
-/* What is wrong with the parameters, in words, before any work. */
-enum meros_code als_check_params(const struct als_params *params, struct meros_err *err) MEROS_MUSTCHECK;
-
 /* The bytes that als_fit will have allocated at its peak, model included, beside its inputs. */
 size_t als_memory(const struct als_params *params, const struct interactions *by_user,
                   const struct interactions *by_item, struct ml_pool *pool);

@@ -29,6 +29,5 @@ double paretonbd_expected(const struct paretonbd *m, double x, double t_x, doubl
 double paretonbd_expected_active(const struct paretonbd *m, double x, double t, double horizon);
 double paretonbd_any_active(const struct paretonbd *m, double x, double t, double horizon);
 double paretonbd_pairs_active(const struct paretonbd *m, double x, double t, double horizon);
-double paretonbd_expected_new(const struct paretonbd *m, double t);
 
 #endif

@@ -50,7 +50,5 @@ void describe_done(struct describe *d);
 void describe_label(const struct describe *d, char (*out)[SEGMENT_LABEL_MAX + 1]);
 /* How many, how much revenue, what the typical one did, and what sets them apart. `lead` opens it and may be NULL. */
 void describe_text(const struct describe *d, int segment, const char *lead, struct buf *out);
-/* "more orders", "fewer days since the last order": a feature above or below everybody's. */
-void describe_difference(const struct describe *d, size_t feature, bool more, struct buf *out);
 
 #endif

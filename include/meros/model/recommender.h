@@ -113,7 +113,4 @@ bool recommender_voices(const struct recommender *r, enum reco_algorithm a, uint
 /* How alike two products are, 0 .. 1: by factors, else by neighbours, else by content. For diversity (ml/mmr.h). */
 float recommender_alike(const struct recommender *r, uint32_t a, uint32_t b);
 
-/* The table of similar products that is there: item_knn, else content; NULL: neither. */
-const struct neighbours *recommender_similar(const struct recommender *r);
-
 #endif

@@ -24,9 +24,6 @@ struct clv_ask {
 #define CLV_DISCOUNT_RATE 0.1
 #define CLV_LEVEL 0.9
 #define CLV_ASK_USUAL ((struct clv_ask){CLV_HORIZON_DAYS, CLV_DISCOUNT_RATE, CLV_LEVEL, false})
-/* UNPROCESSABLE in words for what no model can be asked. Whoever fills an ask checks it. */
-enum meros_code clv_ask_check(const struct clv_ask *ask, struct meros_err *err) MEROS_MUSTCHECK;
-
 /* NOT_FOUND, in words: no model of lifetime value is active. */
 enum meros_code clv_no_model(struct meros_err *err);
 

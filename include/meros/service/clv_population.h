@@ -51,7 +51,5 @@ struct clv_question clv_question_of(const struct clv_ask *ask);
  * went into it), model, evaluated_at; full: also weights, history and, if asked, breakdown. covariates may be NULL. */
 void clv_write(struct jsonw *w, const struct snapshot_clv *m, const struct clv_ask *ask, const struct purchase_history *history,
                const double *covariates, int64_t at, bool full);
-/* {"id", "version", "algorithm", "value_model", "converged"} */
-void clv_write_model(struct jsonw *w, const struct snapshot_clv *m);
 
 #endif

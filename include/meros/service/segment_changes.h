@@ -26,8 +26,6 @@ const char *segment_change_type(const struct segment_change *x); /* "segment.ent
 typedef enum meros_code (*segment_news_fn)(void *arg, const struct segment_change *x, struct meros_err *err);
 enum meros_code segment_changes_after(struct store_conn *c, int64_t after, int64_t limit, segment_news_fn fn, void *arg,
                                       int64_t *out_last, struct meros_err *err) MEROS_MUSTCHECK;
-/* The number of the newest news; 0: there is none. */
-enum meros_code segment_changes_last(struct store_conn *c, int64_t *out, struct meros_err *err) MEROS_MUSTCHECK;
 
 /* --- looking it up, newest first; `before` is the change_no of the last one seen (0: from the newest) */
 typedef void (*segment_change_show_fn)(void *arg, const struct segment_change *x);

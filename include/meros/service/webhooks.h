@@ -74,9 +74,6 @@ enum meros_code webhooks_waiting(struct service *svc, struct str name, int64_t a
 
 /* Fills svc->webhooks and starts the sender; before listener_start(). */
 enum meros_code webhooks_start(struct service *svc, struct meros_err *err) MEROS_MUSTCHECK;
-/* Something was noted in the outbox and committed. From any thread, also when not started; cheap. Without it the sender
- * looks every second. */
-void webhooks_wake(struct service *svc);
 /* What is in flight has up to deadline_ms, the rest goes back into the outbox. Callable when never started. */
 void webhooks_stop(struct service *svc, int deadline_ms);
 void webhooks_free(struct service *svc); /* after listener_stop() */

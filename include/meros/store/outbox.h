@@ -19,7 +19,7 @@
 
 /* Inside the caller's transaction: notes the rows of segment_changes first_no … last_no (both of them, and all between)
  * for every enabled webhook that wants them. One statement, which looks at nothing where there is no such webhook.
- * *out_n (may be NULL): messages noted; where it is not 0, whoever commits should call webhooks_wake(). */
+ * *out_n (may be NULL): messages noted. The sender hears of them by STORE_CHANGES_CHANNEL. */
 enum meros_code store_outbox_segment_changes(struct store_conn *c, int64_t first_no, int64_t last_no, int64_t *out_n,
                                              struct meros_err *err) MEROS_MUSTCHECK;
 /* A message of type webhook.test. */

@@ -141,7 +141,6 @@ Test(recommender, no_history_and_what_it_has_not_score_nothing_but_popularity)
         cr_assert_eq(recommender_reason(bare, (enum reco_algorithm)a, &history, 3, &kind), RECO_NO_ITEM);
         cr_assert_eq(kind, RECO_POPULAR);
     }
-    cr_assert_null(recommender_similar(bare));
     cr_assert_eq(recommender_alike(bare, 1, 2), 0);
     cr_assert_gt(recommender_memory(s.r), recommender_memory(bare));
     recommender_free(bare);
@@ -226,7 +225,6 @@ Test(recommender, products_of_a_group_are_more_alike_than_others)
         else neighbours_done(&s.r->item_knn);
         within = across = 0;
     }
-    cr_assert_eq(recommender_similar(s.r), &s.r->content);
     test_shop_done(&s);
 }
 
