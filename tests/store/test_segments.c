@@ -5,26 +5,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "meros/model/snapshot.h"
-#include "meros/service/jobs.h"
-#include "meros/service/listener.h"
 #include "meros/service/scoring.h"
 #include "meros/service/models.h"
 #include "meros/service/segments.h"
-#include "meros/service/serving.h"
 #include "meros/service/segment_training.h"
 #include "meros/store/stats.h"
 #include "pg.h"
 #include "store_priv.h"
+#include "training_support.h"
 
 #define AS_OF "2024-01-01T00:00:00Z"
-
-static void nap(int ms)
-{
-    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000}, NULL);
-}
 
 /* --- a shop: groups of customers that differ clearly, and their statistics */
 
@@ -70,18 +62,11 @@ static void on_with(struct pg *db, struct service *svc, int threads, size_t memo
 {
     struct meros_err err = MEROS_ERR_INIT;
     *svc = (struct service){.store = db->pool};
-    svc->settings.job_workers = 1;
-    svc->settings.job_retention_days = 30;
-    svc->settings.training_threads = threads;
-    svc->settings.training_memory_bytes = memory;
     svc->settings.activity_half_life_days = 30;
     cr_assert_eq(crypto_start(&err), MEROS_OK);
-    cr_assert_eq(listener_new(svc, &err), MEROS_OK);
     struct store_conn *c = pg_conn(db);
     cr_assert_eq(store_stats_set_half_life(c, 30, &err), MEROS_OK, "%s", err.detail);
-    cr_assert_eq(serving_start(svc, &err), MEROS_OK, "%s", err.detail);
-    cr_assert_eq(jobs_start(svc, job_kinds, &err), MEROS_OK, "%s", err.detail);
-    cr_assert_eq(listener_start(svc, &err), MEROS_OK);
+    training_on(svc, threads, memory);
 }
 
 static void on(struct pg *db, struct service *svc)
@@ -89,53 +74,9 @@ static void on(struct pg *db, struct service *svc)
     on_with(db, svc, 2, 256u << 20);
 }
 
-static void off(struct service *svc)
-{
-    cr_assert(jobs_stop(svc, 5000));
-    listener_stop(svc);
-    serving_stop(svc);
-    jobs_free(svc);
-    serving_free(svc);
-    listener_free(svc);
-}
-
-struct seen {
-    enum job_state state;
-    char result[65536], error[2000];
-};
-
-static void see(void *arg, const struct job *job)
-{
-    struct seen *s = arg;
-    s->state = job->state;
-    str_copy(s->result, sizeof s->result, job->result);
-    str_copy(s->error, sizeof s->error, job->error);
-}
-
-/* Queues a job and waits for its end. */
-static struct seen run(struct service *svc, const char *kind, const char *params)
-{
-    struct meros_err err = MEROS_ERR_INIT;
-    struct json *tree = NULL;
-    static struct seen s;
-    char id[JOB_ID_CAP];
-    cr_assert_eq(json_parse(params, strlen(params), &tree, &err), MEROS_OK, "%s", err.detail);
-    cr_assert_eq(jobs_create(svc, str_of(kind), tree, "", NULL, id, &err), MEROS_OK, "%s", err.detail);
-    json_free(tree);
-    for (int i = 0; i < 12000; i++) {
-        s = (struct seen){0};
-        cr_assert_eq(jobs_get(svc, str_of(id), see, &s, &err), MEROS_OK);
-        if (job_ended(s.state)) return s;
-        nap(10);
-    }
-    cr_assert(false, "the job did not end");
-    return s;
-}
-
 static void train(struct service *svc, const char *params)
 {
-    struct seen s = run(svc, "train.segments", params);
-    cr_assert_eq(s.state, JOB_SUCCEEDED, "%s", s.error);
+    json_free(succeed(svc, "train.segments", params));
 }
 
 /* --- asking about one customer and waiting for the answer */
@@ -228,7 +169,7 @@ Test(segments, what_training_stored_is_what_a_live_answer_says, .timeout = 240)
     check_stored_equals_live(db, &svc, "behaviour");
     check_stored_equals_live(db, &svc, "rfm");
     check_stored_equals_live(db, &svc, "robust");
-    off(&svc);
+    training_off(&svc);
     pg_done(db);
 }
 
@@ -248,7 +189,7 @@ Test(segments, groups_that_differ_clearly_are_found_and_named, .timeout = 240)
     cr_assert_float_eq(pg_num(db, "select sum(share)::float8 from segments"), 1, 1e-9);
     cr_assert_float_eq(pg_num(db, "select sum(revenue_share)::float8 from segments"), 1, 1e-9);
     free(sizes);
-    off(&svc);
+    training_off(&svc);
     pg_done(db);
 }
 
@@ -271,7 +212,7 @@ Test(segments, ids_stay_the_same_however_the_clusters_are_numbered, .timeout = 2
     cr_assert_eq(pg_int(db, "select max(version) from models"), 7);
     cr_assert_eq(pg_int(db, "select next_segment from segmentations"), 5, "no id was made in vain");
     free(first);
-    off(&svc);
+    training_off(&svc);
     pg_done(db);
 }
 
@@ -294,7 +235,7 @@ Test(segments, a_new_group_gets_an_id_that_was_never_used, .timeout = 240)
     cr_assert_eq(pg_int(db, "select count(*) from memberships where customer_no > 280 and segment_id = 's5'"), 80);
     free(before);
     free(after);
-    off(&svc);
+    training_off(&svc);
     pg_done(db);
 }
 
@@ -306,7 +247,7 @@ Test(segments, the_same_seed_gives_the_same_numbers_on_any_number_of_threads, .t
     for (int threads = 1; threads <= 4; threads += 3) {
         on_with(db, &svc, threads, 256u << 20);
         train(&svc, "{\"as_of\":\"" AS_OF "\",\"seed\":11,\"name\":\"a\"}");
-        off(&svc);
+        training_off(&svc);
     }
     cr_assert_eq(pg_int(db, "select count(distinct metrics::text) from models"), 1);
     cr_assert_eq(pg_int(db, "select count(distinct row_hash) from models"), 1);
@@ -339,7 +280,7 @@ Test(segments, rolling_back_brings_back_members_and_answers, .timeout = 240)
     cr_assert_eq(pg_int(db, "select count(*) from segments"), 4);
     cr_assert_eq(models_activate(&svc, str_of("mdl_none"), &err), MEROS_NOT_FOUND);
     free(four), free(two), free(again), free(id), free(other);
-    off(&svc);
+    training_off(&svc);
     pg_done(db);
 }
 
@@ -361,14 +302,14 @@ Test(segments, members_who_stay_keep_since_and_refresh_moves_those_who_changed, 
     live_segment(&svc, 100, "rfm", TIME_NONE, live);
     cr_assert_str_eq(live, "champions", "the answer is fresh before any job");
     cr_assert_str_neq(was, "champions");
-    struct seen s = run(&svc, "refresh", "{}");
+    struct seen s = *run_to_end(&svc, "refresh", "{}");
     cr_assert_eq(s.state, JOB_SUCCEEDED, "%s", s.error);
     char *is = pg_text(db, "select segment_id from memberships where customer_no = 100");
     cr_assert_str_eq(is, "champions");
     cr_assert_not_null(strstr(s.result, "\"changed\": 1") != NULL ? s.result : strstr(s.result, "\"changed\":1"), "%s", s.result);
     cr_assert_eq(pg_int(db, "select count(*) from memberships where since = '" AS_OF "'"), 280);
     free(was), free(is);
-    off(&svc);
+    training_off(&svc);
     pg_done(db);
 }
 
@@ -385,7 +326,7 @@ Test(segments, who_never_bought_is_in_a_group_of_its_own_in_rfm, .timeout = 240)
     live_segment(&svc, 281, "rfm", as_of(), live);
     cr_assert_str_eq(live, "no_purchases");
     cr_assert_eq(pg_int(db, "select size from segments where segment_id = 'no_purchases'"), 1);
-    off(&svc);
+    training_off(&svc);
     pg_done(db);
 }
 
@@ -403,8 +344,8 @@ static struct seen train_few(int n, const char *params)
                "update customers set attributes = '{}'");
     pg_run(db, RESTAT);
     on(db, &svc);
-    struct seen s = run(&svc, "train.segments", params);
-    off(&svc);
+    struct seen s = *run_to_end(&svc, "train.segments", params);
+    training_off(&svc);
     pg_done(db);
     return s;
 }
@@ -448,11 +389,11 @@ Test(segments, a_training_over_its_budget_is_refused_before_it_reads, .timeout =
     struct service svc;
     shop(db);
     on_with(db, &svc, 1, 20000);
-    struct seen s = run(&svc, "train.segments", "{}");
+    struct seen s = *run_to_end(&svc, "train.segments", "{}");
     cr_assert_eq(s.state, JOB_FAILED);
     cr_assert_not_null(strstr(s.error, "out-of-memory"), "%s", s.error);
     cr_assert_eq(pg_int(db, "select count(*) from models"), 0);
-    off(&svc);
+    training_off(&svc);
     pg_done(db);
 }
 
@@ -462,10 +403,10 @@ Test(segments, an_as_of_before_everything_is_an_error, .timeout = 240)
     struct service svc;
     shop(db);
     on(db, &svc);
-    struct seen s = run(&svc, "train.segments", "{\"as_of\":\"1999-01-01\"}");
+    struct seen s = *run_to_end(&svc, "train.segments", "{\"as_of\":\"1999-01-01\"}");
     cr_assert_eq(s.state, JOB_FAILED);
     cr_assert_not_null(strstr(s.error, "1999-01-01"), "%s", s.error);
-    off(&svc);
+    training_off(&svc);
     pg_done(db);
 }
 
@@ -531,7 +472,7 @@ Test(serving, answers_with_the_new_model_as_soon_as_the_job_has_ended, .timeout 
         snprintf(expected, sizeof expected, "\"version\":%d}", version);
         cr_assert_not_null(strstr(json, expected), "version %d: %s", version, json);
     }
-    off(&svc);
+    training_off(&svc);
     pg_done(db);
 }
 
@@ -548,7 +489,7 @@ Test(serving, an_unknown_customer_is_not_found_and_an_alias_answers_with_the_cus
     cr_assert_not_null(strstr(json, "\"customer_id\":\"c7\""), "%s", json);
     cr_assert_not_null(strstr(json, "\"segments\":{}"), "%s", json);
     cr_assert_not_null(strstr(json, "\"clv\":null"), "%s", json);
-    off(&svc);
+    training_off(&svc);
     pg_done(db);
 }
 
@@ -578,7 +519,7 @@ Test(serving, another_replica_follows_by_itself, .timeout = 240)
     serving_stop(&there);
     serving_free(&there);
     listener_free(&there);
-    off(&here);
+    training_off(&here);
     pg_done(db);
 }
 
@@ -599,7 +540,7 @@ Test(serving, survives_the_loss_of_its_connections, .timeout = 240)
         nap(20);
     }
     cr_assert_eq(rc, MEROS_OK, "it comes back by itself");
-    off(&svc);
+    training_off(&svc);
     pg_done(db);
 }
 
@@ -622,7 +563,7 @@ Test(serving, a_database_that_does_not_answer_is_said_to_be_away_within_seconds,
     enum meros_code rc = MEROS_UNAVAILABLE;
     for (int i = 0; i < 3000 && (rc = ask(&svc, "c1", TIME_NONE, json, sizeof json)) != MEROS_OK; i++) nap(10);
     cr_assert_eq(rc, MEROS_OK);
-    off(&svc);
+    training_off(&svc);
     pg_done(db);
 }
 
@@ -635,6 +576,6 @@ Test(serving, refuses_after_it_was_stopped, .timeout = 240)
     serving_stop(&svc);
     struct serving_ask a = {.customer_id = STR("c1"), .at = TIME_NONE};
     cr_assert_eq(serving_ask(&svc, &a, &err), MEROS_UNAVAILABLE);
-    off(&svc);
+    training_off(&svc);
     pg_done(db);
 }

@@ -2,44 +2,22 @@
 #include "import_support.h"
 #include <math.h>
 #include <stdatomic.h>
-#include <time.h>
 #include "meros/model/snapshot.h"
 #include "meros/service/clv_population.h"
-#include "meros/service/jobs.h"
-#include "meros/service/listener.h"
 #include "meros/service/models.h"
-#include "meros/service/serving.h"
 #include "meros/store/days.h"
 #include "store_priv.h"
-
-static void nap(int ms)
-{
-    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000}, NULL);
-}
-
-/* --- a shop whose service runs, without HTTP */
+#include "training_support.h"
 
 static void open_shop(struct shop *s)
 {
     shop_open(s);
-    s->svc.settings.job_workers = 1;
-    s->svc.settings.job_retention_days = 30;
-    s->svc.settings.training_threads = 2;
-    s->svc.settings.training_memory_bytes = 256u << 20;
-    cr_assert_eq(listener_new(&s->svc, &s->err), MEROS_OK);
-    cr_assert_eq(serving_start(&s->svc, &s->err), MEROS_OK, "%s", s->err.detail);
-    cr_assert_eq(jobs_start(&s->svc, job_kinds, &s->err), MEROS_OK, "%s", s->err.detail);
-    cr_assert_eq(listener_start(&s->svc, &s->err), MEROS_OK);
+    training_on(&s->svc, 2, 256u << 20);
 }
 
 static void close_shop(struct shop *s)
 {
-    cr_assert(jobs_stop(&s->svc, 30000));
-    listener_stop(&s->svc);
-    serving_stop(&s->svc);
-    jobs_free(&s->svc);
-    serving_free(&s->svc);
-    listener_free(&s->svc);
+    training_off(&s->svc);
     shop_close(s);
 }
 
@@ -82,45 +60,15 @@ static void fill(struct shop *s, int customers, bool countries)
     buf_done(&people);
 }
 
-struct seen {
-    enum job_state state;
-    char result[65536], error[2000];
-};
-
-static void see(void *arg, const struct job *job)
+static const struct seen *run(struct shop *s, const char *params)
 {
-    struct seen *s = arg;
-    s->state = job->state;
-    str_copy(s->result, sizeof s->result, job->result);
-    str_copy(s->error, sizeof s->error, job->error);
-}
-
-static struct seen *run(struct shop *s, const char *params)
-{
-    struct json *tree = NULL;
-    static struct seen seen;
-    char id[JOB_ID_CAP];
-    cr_assert_eq(json_parse(params, strlen(params), &tree, &s->err), MEROS_OK, "%s", s->err.detail);
-    cr_assert_eq(jobs_create(&s->svc, STR("train.clv"), tree, "", NULL, id, &s->err), MEROS_OK, "%s", s->err.detail);
-    json_free(tree);
-    for (int i = 0; i < 12000; i++) {
-        seen = (struct seen){0};
-        cr_assert_eq(jobs_get(&s->svc, str_of(id), see, &seen, &s->err), MEROS_OK);
-        if (job_ended(seen.state)) return &seen;
-        nap(10);
-    }
-    cr_assert(false, "the job did not end");
-    return &seen;
+    return run_to_end(&s->svc, "train.clv", params);
 }
 
 /* The result of a training that succeeds; json_free it. */
 static struct json *train(struct shop *s, const char *params)
 {
-    struct json *result = NULL;
-    const struct seen *seen = run(s, params);
-    cr_assert_eq(seen->state, JOB_SUCCEEDED, "%s", seen->error);
-    cr_assert_eq(json_parse(seen->result, strlen(seen->result), &result, &s->err), MEROS_OK);
-    return result;
+    return succeed(&s->svc, "train.clv", params);
 }
 
 static char *json_dump(const struct json *v)
@@ -197,7 +145,7 @@ Test(train_clv, of_too_little_says_in_words_what_is_missing)
 {
     struct shop s;
     open_shop(&s);
-    struct seen *seen = run(&s, "{}");
+    const struct seen *seen = run(&s, "{}");
     cr_assert_eq(seen->state, JOB_FAILED);
     cr_assert_not_null(strstr(seen->error, "Nobody has bought anything yet"), "%s", seen->error);
     shop_orders(&s, "order_id,customer_id,ordered_at,amount\na,c1,2023-01-05,5\n");

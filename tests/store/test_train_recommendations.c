@@ -1,32 +1,17 @@
 /* From events and orders to a model of recommendations: hold-out, choice, what is stored; odd shops. */
 #include <math.h>
-#include <time.h>
 
 #include "import_support.h"
 #include "meros/base/clock.h"
 #include "meros/ml/topk.h"
 #include "meros/model/artifact.h"
-#include "meros/service/jobs.h"
-#include "meros/service/listener.h"
 #include "meros/service/models.h"
-#include "meros/service/serving.h"
-
-static void nap(int ms)
-{
-    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000}, NULL);
-}
+#include "training_support.h"
 
 static void open_shop_with(struct shop *s, int threads, size_t memory)
 {
     shop_open(s);
-    s->svc.settings.job_workers = 1;
-    s->svc.settings.job_retention_days = 30;
-    s->svc.settings.training_threads = threads;
-    s->svc.settings.training_memory_bytes = memory;
-    cr_assert_eq(listener_new(&s->svc, &s->err), MEROS_OK);
-    cr_assert_eq(serving_start(&s->svc, &s->err), MEROS_OK, "%s", s->err.detail);
-    cr_assert_eq(jobs_start(&s->svc, job_kinds, &s->err), MEROS_OK, "%s", s->err.detail);
-    cr_assert_eq(listener_start(&s->svc, &s->err), MEROS_OK);
+    training_on(&s->svc, threads, memory);
 }
 
 static void open_shop(struct shop *s)
@@ -36,59 +21,19 @@ static void open_shop(struct shop *s)
 
 static void close_shop(struct shop *s)
 {
-    cr_assert(jobs_stop(&s->svc, 30000));
-    listener_stop(&s->svc);
-    serving_stop(&s->svc);
-    jobs_free(&s->svc);
-    serving_free(&s->svc);
-    listener_free(&s->svc);
+    training_off(&s->svc);
     shop_close(s);
-}
-
-struct seen {
-    enum job_state state;
-    char result[65536], error[2000];
-};
-
-static void see(void *arg, const struct job *job)
-{
-    struct seen *s = arg;
-    s->state = job->state;
-    str_copy(s->result, sizeof s->result, job->result);
-    str_copy(s->error, sizeof s->error, job->error);
-}
-
-static const struct seen *run(struct shop *s, const char *params)
-{
-    static struct seen seen;
-    struct json *tree = NULL;
-    char id[JOB_ID_CAP];
-    cr_assert_eq(json_parse(params, strlen(params), &tree, &s->err), MEROS_OK, "%s", s->err.detail);
-    cr_assert_eq(jobs_create(&s->svc, STR("train.recommendations"), tree, "", NULL, id, &s->err), MEROS_OK, "%s", s->err.detail);
-    json_free(tree);
-    for (int i = 0; i < 60000; i++) {
-        seen = (struct seen){0};
-        cr_assert_eq(jobs_get(&s->svc, str_of(id), see, &seen, &s->err), MEROS_OK);
-        if (job_ended(seen.state)) return &seen;
-        nap(10);
-    }
-    cr_assert(false, "the job did not end");
-    return &seen;
 }
 
 /* The result of a training that succeeds; json_free it. */
 static struct json *train(struct shop *s, const char *params)
 {
-    struct json *result = NULL;
-    const struct seen *seen = run(s, params);
-    cr_assert_eq(seen->state, JOB_SUCCEEDED, "%s: %s", params, seen->error);
-    cr_assert_eq(json_parse(seen->result, strlen(seen->result), &result, &s->err), MEROS_OK);
-    return result;
+    return succeed(&s->svc, "train.recommendations", params);
 }
 
 static void fails(struct shop *s, const char *params, const char *words)
 {
-    const struct seen *seen = run(s, params);
+    const struct seen *seen = run_to_end(&s->svc, "train.recommendations", params);
     cr_assert_eq(seen->state, JOB_FAILED, "%s: %s", params, seen->result);
     cr_assert_not_null(strstr(seen->error, words), "%s", seen->error);
 }
