@@ -1,5 +1,6 @@
-/* What the files of "train.recommendations" share: reco_params.c (what may be asked for), reco_data.c (who had to do with what),
- * reco_fit.c (a component of the model from a part of it), reco_search.c (hold-out, settings, choice), reco_metrics.c (what is said of
+/* What the files of "train.recommendations" share: reco_params.c (what may be asked for), reco_data.c (who had to do with what, and what is
+ * held out), reco_content.c (the catalogue's texts), reco_fit.c (a component of the model from a part of the data), reco_judges.c (how well it
+ * foretells what was held out), reco_search.c (settings, choice), reco_blend.c (several components as one), reco_metrics.c (what is said of
  * the outcome), reco_training.c (the model that is stored).
  *
  * Time-ordered hold-out. A customer's interactions stand oldest first. The last ones of positive weight (params.holdout of them, at
@@ -145,6 +146,8 @@ struct reco_training {
 enum meros_code reco_search(struct reco_training *t, struct meros_err *err) MEROS_MUSTCHECK;
 /* A fit of `a`, or a measurement, as the next part of the job's progress. */
 struct training_part reco_work(struct reco_training *t, enum reco_algorithm a, double share, const char *stage);
+
+/* --- reco_judges.c */
 
 /* Who is asked in a part, and what they took. */
 struct reco_judges {
