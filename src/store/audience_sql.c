@@ -87,9 +87,13 @@ _Static_assert(EVENT_RECOMMENDATION_SHOWN == 10, "the kind in joins");
 #define ATTRIBUTE_CONTAINS                                                                                   \
     "case jsonb_typeof(" ATTRIBUTE ") when 'string' then strpos(" ATTRIBUTE_TEXT ", ($2::text[])[%2$zu]) > 0 " \
     "when 'array' then " ATTRIBUTE " ? ($2::text[])[%2$zu] end"
+#define SEGMENTATION "(select g.segmentation_no from segmentations g where g.name = ($2::text[])[%1$zu])"
+/* What is pending (pending.c), none included, holds in place of the membership. */
 #define SEGMENT                                                                                              \
-    "(select m.segment_id from memberships m where m.customer_no = c.customer_no and m.segmentation_no = "   \
-    "(select g.segmentation_no from segmentations g where g.name = ($2::text[])[%1$zu]))"
+    "(select s.segment_id from ("                                                                            \
+    "select p.segment_id, 1 as place from pending_moves p where p.customer_no = c.customer_no and p.segmentation_no = " SEGMENTATION \
+    " union all select m.segment_id, 2 from memberships m where m.customer_no = c.customer_no and m.segmentation_no = " SEGMENTATION \
+    ") s order by s.place limit 1)"
 
 static size_t put_text(struct audience_sql *x, struct str s)
 {

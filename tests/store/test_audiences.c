@@ -18,6 +18,7 @@ static unsigned below(struct random *r, unsigned n)
     return (unsigned)(r->state >> 33) % n;
 }
 
+static const char *const moves[] = {"null", "'s0'", "'s1'", "'s2'"};
 /* What attributes hold and rules ask for, as JSON: with the ends of what is read as a number or a time, and what just is none. */
 static const char *const numbers[] = {"0", "5", "5.5", "-3", "0.1", "123456789012345678", "1e300", "1e301", "1e-320", "1e-10", "2024"};
 static const char *const texts[] = {
@@ -94,6 +95,9 @@ static void make_customers(struct shop *s, struct random *r)
                    any_value(r), any_value(r), below(r, 3) == 0 ? "" : below(r, 2) ? "\"marketing\":true" : "\"marketing\":false,\"profiling\":true", k);
         if (below(r, 3) > 0)
             buf_printf(&sql, "insert into memberships select customer_no, %u, 's%u', now() from customers where customer_id = 'c%u';", 1 + below(r, 2), below(r, 3), k);
+        if (below(r, 5) == 0) /* moved, or gone from it, and not written down yet */
+            buf_printf(&sql, "insert into pending_moves select customer_no, %u, 1, %s, now() from customers where customer_id = 'c%u';", 1 + below(r, 2),
+                       ONE_OF(r, moves), k);
         if (below(r, 3) > 0)
             buf_printf(&sql, "insert into customer_clv select customer_no, %u.5, 0.%u, 2, %s, false, now(), 1 from customers where customer_id = 'c%u';",
                        below(r, 9), below(r, 9), below(r, 2) ? "null" : "7", k);

@@ -30,7 +30,7 @@ enum meros_code store_changes_looked(struct store_conn *c, struct meros_err *err
  * memberships, and are written into them and into the record a slice at a time. settle_some: one slice, of any
  * segmentation, in a transaction of its own; *out_n: how many moves it was, 0: nothing is pending. settle: all slices of one
  * segmentation, each in a transaction of its own: before it is judged anew. */
-enum { PENDING_SLICE = 4000 };
+enum { PENDING_SLICE = 2000 }; /* some quarter of a second */
 enum meros_code store_pending_settle_some(struct store_conn *c, int64_t *out_n, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code store_pending_settle(struct store_conn *c, struct str segmentation, struct meros_err *err) MEROS_MUSTCHECK;
 
