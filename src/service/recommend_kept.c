@@ -60,7 +60,8 @@ bool reco_kept_scores(const struct shelf *s, const struct reco_kept_of *of, stru
     struct kept *k = kept_of(s);
     if (k == NULL) return false;
     pthread_mutex_lock(&k->lock);
-    const bool there = k->top != NULL && k->of.model_no == of->model_no && k->of.opened == of->opened && k->of.strategy == of->strategy;
+    const bool there = k->top != NULL && k->of.model_no == of->model_no && k->of.opened == of->opened && k->of.strategy == of->strategy &&
+                       k->of.next_due == of->next_due;
     if (there) {
         memcpy(out, k->top, k->n * sizeof *out);
         *out_n = k->n;

@@ -155,6 +155,7 @@ struct reco_kept_of { /* what kept scores depend on */
     int64_t model_no;
     uint64_t opened; /* of the view */
     enum recommend_strategy strategy;
+    int64_t next_due; /* the next moment at which anything is due: which products are follows from it */
 };
 /* The kept best products of a shelf for this strategy (closed ones and, unless due, bought ones left out). False: there are none.
  * *out_all: there are no others. */

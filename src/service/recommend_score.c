@@ -117,18 +117,24 @@ static double repeat_days(const struct reco_work *w, uint32_t slot)
     return item != RECO_NO_ITEM ? (double)w->model->repeat_days[item] : 0;
 }
 
-static void note_bought(struct reco_work *w, const struct interaction_row *row, uint32_t slot)
+/* When it is time to buy this again; INT64_MAX: never. */
+static int64_t due_at(const struct reco_work *w, const struct interaction_row *row, uint32_t slot)
 {
     const double days = w->history.n > 0 ? repeat_days(w, slot) : 0;
-    const int64_t due_at = days > 0 ? row->bought_at + (int64_t)(days * (double)TIME_DAY) : INT64_MAX;
-    if (days > 0 && due_at <= w->q->now) {
-        const double elapsed = (double)(w->q->now - row->bought_at) / (double)TIME_DAY;
+    return days > 0 ? row->bought_at + (int64_t)(days * (double)TIME_DAY) : INT64_MAX;
+}
+
+static void note_bought(struct reco_work *w, const struct interaction_row *row, uint32_t slot)
+{
+    const int64_t due = due_at(w, row, slot);
+    if (due <= w->q->now) {
+        const double days = repeat_days(w, slot), elapsed = (double)(w->q->now - row->bought_at) / (double)TIME_DAY;
         const double times = row->purchases > 0 ? row->purchases : 1;
         /* Bought once it may have been for once; and the longer it is overdue, the likelier it was bought elsewhere. */
         w->due[w->n_due++] = (struct reco_due){slot, times / (times + 1) * (days / elapsed)};
         return;
     }
-    if (due_at < w->next_due) w->next_due = due_at;
+    if (due < w->next_due) w->next_due = due;
     if (w->q->exclude_purchased) reco_mark(w, slot);
 }
 
@@ -157,8 +163,8 @@ enum meros_code reco_work_customer(struct reco_work *w, const struct recommend_r
     for (size_t i = 0; i < w->n_rows; i++) {
         const uint32_t slot = catalog_find_no(w->catalog, w->rows[i].product_no);
         if (slot == CATALOG_NONE) continue;
-        if (w->q->exclude_seen) reco_mark(w, slot);
-        else if (w->rows[i].bought_at != TIME_NONE) note_bought(w, &w->rows[i], slot);
+        if (w->rows[i].bought_at != TIME_NONE) note_bought(w, &w->rows[i], slot);
+        if (w->q->exclude_seen) reco_mark(w, slot); /* also what is due */
     }
     return MEROS_OK;
 }
@@ -221,7 +227,8 @@ bool reco_score(struct reco_work *w, enum recommend_strategy by)
     return true;
 }
 
-/* -infinity for what must not be taken and does not change while what is kept is right: closed products, bought ones. */
+/* -infinity for what must not be taken and does not change while what is kept is right: closed products, and bought ones that are
+ * not due. Not whatever is marked: that is this query's, or stands at a place already. */
 static void close_scores(struct reco_work *w, enum recommend_strategy by)
 {
     const struct reco_view *v = w->view;
@@ -229,8 +236,9 @@ static void close_scores(struct reco_work *w, enum recommend_strategy by)
     for (size_t i = 0; i < v->items; i++)
         if ((w->q->available && v->open[i] == 0) || says_nothing(by, scores[i])) scores[i] = -INFINITY;
     for (size_t i = 0; i < w->n_rows && (w->q->exclude_purchased || w->q->exclude_seen); i++) {
-        const uint32_t slot = w->rows[i].bought_at != TIME_NONE ? catalog_find_no(w->catalog, w->rows[i].product_no) : CATALOG_NONE;
-        const uint32_t item = slot != CATALOG_NONE && reco_marked(w, slot) ? v->slot_item[slot] : RECO_NO_ITEM;
+        const struct interaction_row *row = &w->rows[i];
+        const uint32_t slot = row->bought_at != TIME_NONE ? catalog_find_no(w->catalog, row->product_no) : CATALOG_NONE;
+        const uint32_t item = slot != CATALOG_NONE && due_at(w, row, slot) > w->q->now ? v->slot_item[slot] : RECO_NO_ITEM;
         if (item != RECO_NO_ITEM) scores[item] = -INFINITY;
     }
 }
@@ -239,14 +247,12 @@ static void close_scores(struct reco_work *w, enum recommend_strategy by)
 static size_t personal_step(struct reco_work *w, enum recommend_strategy by, const struct reco_rule *only, size_t want, struct reco_candidate *out)
 {
     if (w->model == NULL) return 0;
-    const struct reco_kept_of of = {w->active->model_no, w->view->opened, by};
-    /* exclude_seen marks what was only looked at, and due products: those may not go into what is kept for everybody. */
-    const bool keep = w->plain && w->q->exclude_purchased && !w->q->exclude_seen && w->q->available && w->q->n_exclude == 0;
-    const bool use = w->plain && (w->q->exclude_purchased || w->q->exclude_seen) && w->q->available;
+    const struct reco_kept_of of = {w->active->model_no, w->view->opened, by, w->next_due};
+    const bool keep = w->plain && (w->q->exclude_purchased || w->q->exclude_seen) && w->q->available;
     struct scored kept[RECOMMEND_KEPT];
     size_t n = 0, got;
     bool all = false;
-    if (use && reco_kept_scores(w->shelf, &of, kept, &n, &all)) {
+    if (keep && reco_kept_scores(w->shelf, &of, kept, &n, &all)) {
         got = take(w, by, only, kept, n, want, out);
         if (got == want || all) return got;
     }

@@ -16,6 +16,8 @@
 enum { PRODUCTS = 500, ITEMS = 400, NEAR = 12, SHELVES = 40, KINDS = 5, REPEAT_DAYS = 30, RECENT = 4 };
 static const int64_t now = INT64_C(1795294830) * TIME_SECOND;
 
+static int64_t today; /* goes on while queries are asked, so that things become due */
+
 static struct service svc;
 static struct ml_rng rng;
 static struct snapshot_holder *models;
@@ -142,6 +144,7 @@ static void begin(void)
     struct meros_err err = MEROS_ERR_INIT;
     cr_assert_eq(crypto_start(&err), MEROS_OK);
     ml_rng_seed(&rng, 77);
+    today = now;
     memset(svc.settings.pii_key, 3, sizeof svc.settings.pii_key);
     cr_assert_eq(reco_rules_set(&svc, NULL, 0, NULL, &err), MEROS_OK, "%s", err.detail);
     models = snapshot_holder_new();
@@ -165,7 +168,7 @@ static bool admits(const struct recommend_query *q, const struct shelf *s, const
 {
     if (deleted[p] || (q->available && !available[p])) return false;
     for (size_t i = 0; i < n_rules; i++) {
-        if (rules[i].kind != RECO_BLOCK) continue;
+        if (rules[i].kind != RECO_BLOCK || !reco_rule_active(&rules[i], q->now)) continue;
         if (str_present(rules[i].category) && strncmp(category[p], rules[i].category.p, rules[i].category.n) == 0) return false;
         for (size_t k = 0; k < rules[i].n_products; k++)
             if (str_is(rules[i].product_ids[k], id[p])) return false;
@@ -195,7 +198,7 @@ static struct recommend_query any_query(struct str *exclude)
     static const char *const kinds[] = {"kind0", "kind1/sub2", "kind3", "kind4/sub0", "none"}, *const colours[] = {"red", "blue"},
                       *const sizes[] = {"0", "3", "5"}, *const tags[] = {"t0", "t4"};
     struct recommend_query q = recommend_query_default();
-    q.now = now;
+    q.now = today;
     q.strategy = below(2) == 0 ? RECOMMEND_AUTO : (enum recommend_strategy)below(RECOMMEND_NEWEST);
     q.limit = below(2) == 0 ? 10 : 1 + below(RECOMMEND_LIMIT_MAX);
     if (below(3) == 0) q.category = str_of(kinds[below(5)]);
@@ -213,6 +216,13 @@ static struct recommend_query any_query(struct str *exclude)
     return q;
 }
 
+static bool promoted(const struct reco_rule *rules, size_t n_rules, int p)
+{
+    for (size_t i = 0; i < n_rules; i++)
+        if (rules[i].kind == RECO_PROMOTE && strncmp(category[p], rules[i].category.p, rules[i].category.n) == 0) return true;
+    return false;
+}
+
 /* Nothing that is excluded, nothing twice. How many products might have come. */
 static size_t only_what_may_come(const struct recommend_query *q, const struct shelf *s, const struct recommend_answer *a,
                                  const struct reco_rule *rules, size_t n_rules)
@@ -225,6 +235,7 @@ static size_t only_what_may_come(const struct recommend_query *q, const struct s
         cr_assert(admits(q, s, rules, n_rules, p), "%s came, for reason %s by %s", id[p], recommend_reason_words[a->picks[i].reason],
                   recommend_strategy_words[a->picks[i].by]);
         cr_assert_not(came[p], "%s came twice", id[p]);
+        if (a->picks[i].reason == REASON_PROMOTED) cr_assert(promoted(rules, n_rules, p), "%s was not to be promoted", id[p]);
         came[p] = true;
     }
     return possible;
@@ -257,7 +268,7 @@ static struct shelf *beside(const struct shelf *s, const struct recommend_recent
     for (size_t i = 0; i < n_recent; i++) {
         if (recent[i].product_id.p[0] != 'p') continue;
         const bool bought = str_present(recent[i].type);
-        rows[n++] = (struct interaction_row){.product_no = atoi(recent[i].product_id.p + 1) + 1, .weight = 1, .bought_at = bought ? now : TIME_NONE};
+        rows[n++] = (struct interaction_row){.product_no = atoi(recent[i].product_id.p + 1) + 1, .weight = 1, .bought_at = bought ? today : TIME_NONE};
     }
     struct shelf *out = make_shelf(name, rows, n, &to);
     out->profiling = profiling;
@@ -303,6 +314,45 @@ static void ask_of_products(struct recommend_query q, const struct reco_rule *ru
     else check(&q, NULL, &a, rules, n_rules);
 }
 
+/* What differs from the last query in one thing only must not be taken for it. */
+static void ask_for_something_close(const struct recommend_query *last, const struct shelf *s, struct arena *arena)
+{
+    struct recommend_query q = *last;
+    struct str exclude[30];
+    struct buf one, other;
+    for (size_t i = 0; i < q.n_exclude; i++) exclude[i] = q.exclude[i];
+    q.exclude = exclude;
+    switch (below(10)) {
+    case 0: q.limit = q.limit % RECOMMEND_LIMIT_MAX + 1; break;
+    case 1: q.strategy = (q.strategy + 1) % RECOMMEND_NEWEST; break;
+    case 2: q.min_price = isnan(q.min_price) ? 20 : q.min_price + 10; break;
+    case 3: q.max_price = isnan(q.max_price) ? 20 : q.max_price - 7; break;
+    case 4: q.diversity = q.diversity > .5 ? 0 : .9; break;
+    case 5: q.exclude_purchased = !q.exclude_purchased; break;
+    case 6: q.exclude_seen = !q.exclude_seen; break;
+    case 7: q.available = !q.available; break;
+    case 8:
+        if (q.n_exclude > 0) exclude[below((uint32_t)q.n_exclude)] = str_of(id[below(PRODUCTS)]);
+        else q.category = str_present(q.category) ? STR_NONE : STR("kind1");
+        break;
+    default:
+        if (q.n_attributes > 0 && below(3) == 0) {
+            q.attributes[0].name = STR("nothing");
+            break;
+        }
+        if (q.n_attributes == 0) q.attributes[q.n_attributes++].name = STR("size");
+        q.attributes[0].value = str_is(q.attributes[0].name, "colour") ? (str_is(q.attributes[0].value, "red") ? STR("blue") : STR("red"))
+                                : str_is(q.attributes[0].name, "size") ? STR("1") : STR("t2");
+    }
+    buf_init(&one, 1 << 20);
+    buf_init(&other, 1 << 20);
+    struct shelf *fresh = beside(s, NULL, 0, true);
+    cr_assert_str_eq(said(&one, &q, s, arena), said(&other, &q, fresh, arena));
+    shelf_release(fresh);
+    buf_done(&one);
+    buf_done(&other);
+}
+
 static void ask_at_random(int queries, const struct reco_rule *rules, size_t n_rules)
 {
     struct meros_err err = MEROS_ERR_INIT;
@@ -324,8 +374,10 @@ static void ask_at_random(int queries, const struct reco_rule *rules, size_t n_r
             cr_assert_str_eq(first, anew);
             cr_assert_str_eq(said(&one, &q, s, &arena), anew);
             shelf_release(fresh);
+            ask_for_something_close(&q, s, &arena);
         }
         arena_done(&arena);
+        if (i % 200 == 199) today += TIME_DAY;
         if (i % 50 == 0) { /* the catalogue changes under what is kept */
             const int p = (int)below(PRODUCTS);
             available[p] = !available[p];
@@ -347,7 +399,7 @@ Test(recommend, ten_thousand_combinations_return_nothing_that_they_exclude)
     static const struct str some[] = {{"p10", 3}, {"p11", 3}, {"p5", 2}}, pinned[] = {{"p42", 3}}, other[] = {{"p43", 3}};
     const struct reco_rule rules[] = {
         {.kind = RECO_BLOCK, .name = STR("a"), .product_ids = some, .n_products = 3, .category = STR_NONE, .attribute = STR_NONE, .value = STR_NONE, .within = STR_NONE, .starts_at = TIME_NONE, .ends_at = TIME_NONE},
-        {.kind = RECO_BLOCK, .name = STR("b"), .category = STR("kind2"), .attribute = STR_NONE, .value = STR_NONE, .within = STR_NONE, .starts_at = TIME_NONE, .ends_at = now + TIME_DAY},
+        {.kind = RECO_BLOCK, .name = STR("b"), .category = STR("kind2"), .attribute = STR_NONE, .value = STR_NONE, .within = STR_NONE, .starts_at = TIME_NONE, .ends_at = today + 5 * TIME_DAY},
         {.kind = RECO_PIN, .name = STR("c"), .product_ids = pinned, .n_products = 1, .category = STR_NONE, .attribute = STR_NONE, .value = STR_NONE, .place = 2, .within = STR_NONE, .starts_at = TIME_NONE, .ends_at = TIME_NONE},
         {.kind = RECO_PIN, .name = STR("d"), .product_ids = other, .n_products = 1, .category = STR_NONE, .attribute = STR_NONE, .value = STR_NONE, .place = 2, .within = STR("kind3"), .starts_at = TIME_NONE, .ends_at = TIME_NONE},
         {.kind = RECO_PROMOTE, .name = STR("e"), .category = STR("kind1"), .attribute = STR_NONE, .value = STR_NONE, .share = .3, .within = STR_NONE, .starts_at = TIME_NONE, .ends_at = TIME_NONE},
@@ -456,6 +508,43 @@ Test(recommend, promoted_products_are_spread_and_pinned_ones_are_at_their_place)
     end();
 }
 
+Test(recommend, what_is_kept_does_not_outlive_the_moment_at_which_something_becomes_due)
+{
+    begin();
+    make_model(1);
+    struct buf one, other;
+    buf_init(&one, 1 << 20);
+    buf_init(&other, 1 << 20);
+    for (int i = 0; i < SHELVES; i++) {
+        for (int day = 0; day < 60; day += 2) {
+            struct recommend_query q = recommend_query_default();
+            struct arena arena;
+            arena_init(&arena, 64 << 20);
+            q.now = now + day * TIME_DAY;
+            q.strategy = RECOMMEND_CONTENT;
+            q.limit = RECOMMEND_LIMIT_MAX;
+            struct shelf *fresh = beside(shelves[i], NULL, 0, true);
+            cr_assert_str_eq(said(&one, &q, shelves[i], &arena), said(&other, &q, fresh, &arena), "c%d, day %d", i, day);
+            shelf_release(fresh);
+            arena_done(&arena);
+        }
+    }
+    buf_done(&one);
+    buf_done(&other);
+    end();
+}
+
+static int64_t next_due(const struct shelf *s)
+{
+    int64_t next = INT64_MAX;
+    for (size_t i = 0; i < s->n; i++) {
+        const struct interaction_row *r = &s->rows[i];
+        const int64_t due = r->bought_at != TIME_NONE && again((int)r->product_no - 1) ? r->bought_at + REPEAT_DAYS * TIME_DAY : INT64_MAX;
+        if (due > clock_now() && due < next) next = due;
+    }
+    return next;
+}
+
 Test(recommend, changes_that_open_nothing_leave_what_is_kept)
 {
     begin();
@@ -466,7 +555,7 @@ Test(recommend, changes_that_open_nothing_leave_what_is_kept)
     bool all;
     recommend_prepare(&svc, shelves[0]);
     const uint64_t opened = svc.recommending->view->opened;
-    const struct reco_kept_of of = {1, opened, RECOMMEND_SIMILAR};
+    const struct reco_kept_of of = {1, opened, RECOMMEND_SIMILAR, next_due(shelves[0])};
     cr_assert(reco_kept_scores(shelves[0], &of, top, &n, &all));
     int p = 0;
     while (!available[p] || deleted[p]) p++;
