@@ -320,6 +320,25 @@ static void an_event_changes_the_very_next_answer(void)
     }
 }
 
+static void view(const char *customer, const char *product)
+{
+    expect(post("/v1/events", text("{\"customer_id\":\"%s\",\"type\":\"product_viewed\",\"product_id\":\"%s\"}", customer, product)), 200);
+}
+
+/* Customers and products that the ingest path remembers: such an event is put into the shelf in memory. */
+static void so_does_one_that_names_nothing_new(void)
+{
+    for (int i = 0; i < 30; i++) {
+        const int p = 1 + 3 * i;
+        const char *id = text("p%03d", p), *query = text("?exclude_seen=true&limit=100&category=cat%d", p % TASTES);
+        for (int k = 0; k < 4; k++) view("known-b", id); /* each writer remembers for itself */
+        view("known-a", "p000");
+        cr_assert(has_item(ask("known-a", query), id));
+        view("known-a", id);
+        cr_assert_not(has_item(ask("known-a", query), id), "%s was seen a moment ago", id);
+    }
+}
+
 static void what_is_not_available_never_comes(void)
 {
     for (int i = 0; i < 5; i++) {
@@ -559,6 +578,7 @@ Test(recommend, from_an_empty_shop_to_answers, .timeout = 900)
     keys_need_the_scope();
     no_combination_of_filters_returns_what_it_excludes();
     an_event_changes_the_very_next_answer();
+    so_does_one_that_names_nothing_new();
     what_is_used_up_comes_back_when_it_is_due();
     diversity_makes_a_list_less_alike();
     a_visitor_without_a_name_is_answered_from_what_was_looked_at();
