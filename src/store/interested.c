@@ -25,17 +25,31 @@ static const struct sql INTERESTED = {"interested",
     "select c.customer_id, s.voice from sums s join customers c using (customer_no) "
     "where s.voice > 0 and not c.anonymous and " PROFILING_ALLOWED " order by s.voice desc, s.customer_no limit $13", SQL_ROWS};
 
-enum meros_code store_interested(struct store_conn *c, const struct interested_ask *ask, struct arena *arena, struct interested **out,
-                                 size_t *out_n, struct meros_err *err)
+/* A plan that knows how many products there are: one for any number of them takes ten, and then pairs everything with everything. */
+static const struct sql PLAN = {"interested_plan", "select set_config('plan_cache_mode', 'force_custom_plan', true)", SQL_ROW};
+
+static enum meros_code ask_with_own_plan(struct store_conn *c, const struct interested_ask *ask, struct rows *out, struct meros_err *err)
 {
     const struct interaction_weights *w = ask->weights;
     struct str types[INTERACTION_TYPES_MAX];
-    struct rows r;
+    struct rows set;
     for (size_t i = 0; i < w->n; i++) types[i] = str_of(w->type[i]);
-    enum meros_code rc = sql_exec(c, &INTERESTED, &r, err, P_TEXTS(types, w->n), P_NUMS(w->weight, w->n), P_NUM(w->other), P_NUM(w->purchase),
-                                  P_NUM(w->returned), P_NUM(w->half_life_days), P_TIME(ask->at), P_INTS(ask->product_nos, ask->n),
-                                  P_NUMS(ask->voices, ask->n), P_NUM(ask->most), P_INT(ask->product_no), P_TIME(ask->bought_since),
-                                  P_INT((int64_t)ask->limit));
+    enum meros_code rc = sql_exec(c, &PLAN, &set, err);
+    if (rc != MEROS_OK) return rc;
+    rows_done(&set);
+    return sql_exec(c, &INTERESTED, out, err, P_TEXTS(types, w->n), P_NUMS(w->weight, w->n), P_NUM(w->other), P_NUM(w->purchase),
+                    P_NUM(w->returned), P_NUM(w->half_life_days), P_TIME(ask->at), P_INTS(ask->product_nos, ask->n), P_NUMS(ask->voices, ask->n),
+                    P_NUM(ask->most), P_INT(ask->product_no), P_TIME(ask->bought_since), P_INT((int64_t)ask->limit));
+}
+
+enum meros_code store_interested(struct store_conn *c, const struct interested_ask *ask, struct arena *arena, struct interested **out,
+                                 size_t *out_n, struct meros_err *err)
+{
+    struct rows r;
+    enum meros_code rc = store_begin(c, err);
+    if (rc != MEROS_OK) return rc;
+    rc = ask_with_own_plan(c, ask, &r, err);
+    store_rollback(c); /* it was only read */
     if (rc != MEROS_OK) return rc;
     struct interested *found = arena_array(arena, r.n + 1, sizeof *found);
     for (size_t i = 0; found != NULL && i < r.n; i++) {
