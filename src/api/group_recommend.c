@@ -5,8 +5,6 @@
 #include "meros/base/clock.h"
 #include "recommend_priv.h"
 
-static const char *const strategies[] = {"auto", "similar", "sequence", "content", "als", "ease", "blend", NULL};
-
 static void write_items(struct jsonw *w, const struct group_answer *a)
 {
     jsonw_key(w, "items");
@@ -83,7 +81,7 @@ static enum meros_code group(struct http_request *req, struct meros_err *err)
 }
 
 static const struct http_param members_params[] = {API_RECOMMEND_FILTER_PARAMS,
-                                                   {.name = "strategy", .kind = HTTP_PARAM_ENUM, .words = strategies},
+                                                   {.name = "strategy", .kind = HTTP_PARAM_ENUM, .words = api_recommend_scoring},
                                                    {.name = "exclude_purchased", .kind = HTTP_PARAM_BOOL},
                                                    {.name = "exclude_seen", .kind = HTTP_PARAM_BOOL},
                                                    {0}};

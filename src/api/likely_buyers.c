@@ -1,27 +1,10 @@
 /* GET /v1/products/{id}/likely-buyers */
 #include "meros/service/likely_buyers.h"
 
-#include <stdio.h>
 #include "recommend_priv.h"
 #include "meros/base/clock.h"
 
-static const char *const strategies[] = {"auto", "similar", "sequence", "content", "als", "ease", "blend", NULL};
 enum { LIMIT = 100 };
-
-static enum recommend_strategy strategy_of(struct str word)
-{
-    for (int i = 0; str_present(word) && recommend_strategy_words[i] != NULL; i++)
-        if (str_is(word, recommend_strategy_words[i])) return (enum recommend_strategy)i;
-    return RECOMMEND_AUTO;
-}
-
-/* Six digits, as everywhere that scores are told: what a score of float32 is worth. */
-static void write_score(struct jsonw *w, double score)
-{
-    char text[32];
-    const int n = snprintf(text, sizeof text, "%.6g", score);
-    jsonw_kraw(w, "score", (struct str){text, (size_t)n});
-}
 
 static void write(struct jsonw *w, struct str product_id, const struct likely_buyers *b)
 {
@@ -36,7 +19,7 @@ static void write(struct jsonw *w, struct str product_id, const struct likely_bu
     for (size_t i = 0; i < b->n; i++) {
         jsonw_begin_object(w);
         jsonw_kstr(w, "customer_id", b->data[i].customer_id);
-        write_score(w, b->data[i].score);
+        recommend_write_score(w, b->data[i].score);
         jsonw_ktime(w, "bought_at", b->data[i].bought_at);
         jsonw_end_object(w);
     }
@@ -48,7 +31,7 @@ static enum meros_code get(struct http_request *req, struct meros_err *err)
 {
     struct likely_buyers b;
     struct api_reply r;
-    enum meros_code rc = likely_buyers(api_service(req), http_path_param(req, "id"), strategy_of(http_query_str(req, "strategy")),
+    enum meros_code rc = likely_buyers(api_service(req), http_path_param(req, "id"), api_recommend_strategy(req),
                                        (size_t)http_query_int(req, "limit", LIMIT), http_query_bool(req, "exclude_purchased", true),
                                        http_arena(req), &b, err);
     if (rc != MEROS_OK) return rc;
@@ -58,7 +41,7 @@ static enum meros_code get(struct http_request *req, struct meros_err *err)
 
 static const struct http_param params[] = {{.name = "limit", .kind = HTTP_PARAM_INT, .min = 1, .max = LIKELY_BUYERS_MAX},
                                            {.name = "exclude_purchased", .kind = HTTP_PARAM_BOOL},
-                                           {.name = "strategy", .kind = HTTP_PARAM_ENUM, .words = strategies},
+                                           {.name = "strategy", .kind = HTTP_PARAM_ENUM, .words = api_recommend_scoring},
                                            {0}};
 
 const struct http_route api_likely_buyers_routes[] = {

@@ -9,6 +9,8 @@
 enum { API_CATEGORY_MAX = 1000, API_EXCLUDE_TEXT_MAX = 12000 };
 
 extern const char *const api_recommend_strategies[]; /* those that may be asked for, in the order of enum recommend_strategy */
+extern const char *const api_recommend_scoring[];    /* of them those that score products for a customer, and auto */
+enum recommend_strategy api_recommend_strategy(struct http_request *req); /* the query parameter; without one auto */
 
 /* Query parameters: of products as well, and of customers only. */
 #define API_RECOMMEND_FILTER_PARAMS                                                                  \

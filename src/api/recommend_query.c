@@ -6,6 +6,7 @@
 
 const char *const api_recommend_strategies[] = {"auto", "popular", "trending", "similar", "bought_together", "sequence",
                                                 "content", "als", "ease", "blend", NULL};
+const char *const api_recommend_scoring[] = {"auto", "similar", "sequence", "content", "als", "ease", "blend", NULL};
 
 static enum meros_code no_memory(struct meros_err *err)
 {
@@ -64,18 +65,17 @@ static enum meros_code check_prices(const struct recommend_query *q, const char 
     return MEROS_OK;
 }
 
-static int strategy_of(struct str word)
+enum recommend_strategy api_recommend_strategy(struct http_request *req)
 {
-    for (int i = 0; api_recommend_strategies[i] != NULL; i++)
-        if (str_is(word, recommend_strategy_words[i])) return i;
-    return RECOMMEND_AUTO;
+    const struct str word = http_query_str(req, "strategy");
+    return str_present(word) ? (enum recommend_strategy)recommend_strategy_of(word) : RECOMMEND_AUTO; /* one of them: the route said which there are */
 }
 
 enum meros_code api_recommend_query(struct http_request *req, struct recommend_query *out, struct meros_err *err)
 {
     struct recommend_query q = recommend_query_default();
     q.limit = (size_t)http_query_int(req, "limit", (int64_t)q.limit);
-    q.strategy = (enum recommend_strategy)strategy_of(http_query_str(req, "strategy"));
+    q.strategy = api_recommend_strategy(req);
     q.category = http_query_str(req, "category");
     if (q.category.n == 0) q.category = STR_NONE;
     q.min_price = http_query_num(req, "min_price", NAN);

@@ -78,18 +78,11 @@ static void take_rule(void *arg, const struct reco_rule_row *row)
     else log_warn("recommendations.rule_unknown", KV("detail", wrong.detail));
 }
 
-static int strategy_of(struct str word)
-{
-    for (int i = 0; recommend_strategy_words[i] != NULL; i++)
-        if (str_is(word, recommend_strategy_words[i])) return i;
-    return -1;
-}
-
 static void take_experiment(void *arg, const struct reco_experiment_row *row)
 {
     struct reading *x = arg;
     struct reco_rules *r = x->rules;
-    const int a = strategy_of(row->arms[0]), b = strategy_of(row->arms[1]);
+    const int a = recommend_strategy_of(row->arms[0]), b = recommend_strategy_of(row->arms[1]);
     if (a < 0 || b < 0 || row->experiment_no > UINT32_MAX) {
         log_warn("recommendations.experiment_unknown", KV_I("experiment", row->experiment_no));
         return;
@@ -363,7 +356,7 @@ struct running {
 static void note_running(void *arg, const struct reco_experiment_row *row)
 {
     struct running *r = arg;
-    const int a = strategy_of(row->arms[0]), b = strategy_of(row->arms[1]);
+    const int a = recommend_strategy_of(row->arms[0]), b = recommend_strategy_of(row->arms[1]);
     if (a < 0 || b < 0 || !str_copy(r->name, sizeof r->name, row->name)) return;
     r->any = true;
     r->x = (struct reco_experiment_info){row->experiment_no, str_of(r->name), {(enum recommend_strategy)a, (enum recommend_strategy)b},
@@ -386,7 +379,7 @@ static enum meros_code decode_experiment(const struct json *v, struct reco_exper
     enum meros_code rc = json_obj_end(&o);
     for (size_t i = 0; rc == MEROS_OK && i < 2; i++) {
         out->arms[i] = json_str(json_at(arms, i));
-        arm[i] = strategy_of(out->arms[i]);
+        arm[i] = recommend_strategy_of(out->arms[i]);
         snprintf(pointer, sizeof pointer, "/arms/%zu", i);
         if (arm[i] < 0 || arm[i] == RECOMMEND_NEWEST)
             rc = err_field(err, pointer, "must be one of auto, popular, trending, similar, bought_together, sequence, content, als, ease, blend");

@@ -18,24 +18,36 @@ struct search {
     struct recommender *trial, *best; /* the best of all algorithms go into `best` */
 };
 
-/* --- progress: a fit of each, in fits of an item_knn; rough, and enough for an estimate of the time that is left */
+/* --- progress: nanoseconds of a core that fitting and measuring take; rough, and enough for an estimate of the time that is left */
 
-static double cost(enum reco_algorithm a)
+static double cost(const struct reco_training *t, enum reco_algorithm a)
 {
-    static const double costs[RECO_ALGORITHMS] = {[RECO_POPULAR] = 0.3, [RECO_CONTENT] = 0.3, [RECO_ITEM_KNN] = 1, [RECO_EASE] = 3,
-                                                  [RECO_ALS] = 4, [RECO_SEQUENCE] = 0.5, [RECO_BLEND] = 3};
-    return costs[a];
+    const struct reco_data *d = &t->data;
+    const double n = (double)d->n, taken = (double)d->taken;
+    const double asked = fmin((double)d->users, RECO_JUDGES) * (double)d->items; /* scores of a measurement */
+    switch (a) {
+    case RECO_POPULAR: return 20 * n + asked;
+    case RECO_CONTENT: return (double)d->content.n + 2 * asked;
+    case RECO_ITEM_KNN: return 8 * n * n / (double)d->users + 2 * asked;
+    case RECO_EASE: return 0.012 * taken * taken * taken + 2 * asked;
+    case RECO_ALS: return 2 * n * t->params.settings.als.factors * t->params.settings.als.iterations + 4 * asked;
+    case RECO_SEQUENCE: return 200 * n + 2 * asked;
+    case RECO_BLEND: return 15 * asked;
+    case RECO_ALGORITHMS: break;
+    }
+    return 0;
 }
 
-static double tries(enum reco_algorithm a)
+static double tries(const struct reco_training *t, enum reco_algorithm a)
 {
-    return a == RECO_ITEM_KNN ? 9 : a == RECO_EASE ? 5 : a == RECO_ALS ? 9 : 1;
+    const bool much = t->data.n > MUCH;
+    return a == RECO_ITEM_KNN ? much ? 7.5 : 9 : a == RECO_EASE ? much ? 2.5 : 5 : a == RECO_ALS ? much ? 5.5 : 9 : 1;
 }
 
 struct training_part reco_work(struct reco_training *t, enum reco_algorithm a, double share, const char *stage)
 {
-    const double from = fmin(t->work_done / t->work, 1), to = fmin((t->work_done + share * cost(a)) / t->work, 1);
-    t->work_done += share * cost(a);
+    const double from = fmin(t->work_done / t->work, 1), to = fmin((t->work_done + share * cost(t, a)) / t->work, 1);
+    t->work_done += share * cost(t, a);
     return (struct training_part){&t->base, 0.3 + 0.58 * from, 0.3 + 0.58 * to, stage};
 }
 
@@ -167,7 +179,7 @@ static enum meros_code consider(struct reco_training *t, struct meros_err *err)
         c->settings = t->params.settings;
         leave_out(t, (enum reco_algorithm)a, c);
         if (!c->considered) continue;
-        if (c->left_out[0] == '\0') t->work += cost((enum reco_algorithm)a) * (tries((enum reco_algorithm)a) + 2);
+        if (c->left_out[0] == '\0') t->work += cost(t, (enum reco_algorithm)a) * (tries(t, (enum reco_algorithm)a) + 2);
         else if (t->params.algorithm == a)
             return err_set(err, a == RECO_CONTENT ? MEROS_UNPROCESSABLE : MEROS_OUT_OF_MEMORY, "%s", c->left_out);
     }
@@ -208,7 +220,9 @@ static enum meros_code validate(struct reco_training *t, struct meros_err *err)
         struct search s = {t, (enum reco_algorithm)a, &t->candidates[a], &judges, trial, best};
         const int64_t began = clock_mono_ns();
         if (!takes_part(t, a)) continue;
+        const double planned = t->work_done + cost(t, s.a) * tries(t, s.a);
         rc = search_settings(&s, err);
+        t->work_done = planned; /* however many it took */
         reco_forget(trial, (enum reco_algorithm)a);
         s.c->seconds += seconds_since(began);
     }
@@ -266,7 +280,7 @@ static void choose(struct reco_training *t)
 
 enum meros_code reco_search(struct reco_training *t, struct meros_err *err)
 {
-    t->work = 6; /* what the model has besides, and all of it once more at the end */
+    t->work = 3 * cost(t, RECO_ITEM_KNN); /* what the model has besides, and all of it once more at the end */
     enum meros_code rc = consider(t, err);
     if (rc == MEROS_OK && t->data.valid_users == 0 && t->candidates[RECO_BLEND].considered && t->candidates[RECO_BLEND].left_out[0] == '\0')
         snprintf(t->candidates[RECO_BLEND].left_out, sizeof t->candidates[RECO_BLEND].left_out,

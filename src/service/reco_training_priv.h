@@ -140,7 +140,7 @@ struct reco_training {
     const char *chosen_by;           /* a word of metrics.chosen_by */
     double blend[RECO_ALGORITHMS], blend_scale[RECO_ALGORITHMS];
     struct recommender *model;
-    double work, work_done;          /* what searching and fitting take, in fits of an item_knn */
+    double work, work_done;          /* what searching and fitting take, in nanoseconds of a core */
 };
 /* Chooses settings and algorithm and measures them: candidates, chosen, blend. */
 enum meros_code reco_search(struct reco_training *t, struct meros_err *err) MEROS_MUSTCHECK;

@@ -17,6 +17,13 @@ const char *const recommend_strategy_words[] = {
     [RECOMMEND_STRATEGIES] = NULL,
 };
 
+int recommend_strategy_of(struct str word)
+{
+    for (int i = 0; recommend_strategy_words[i] != NULL; i++)
+        if (str_is(word, recommend_strategy_words[i])) return i;
+    return -1;
+}
+
 const char *const recommend_reason_words[] = {
     [REASON_SIMILAR_TO] = "similar_to",
     [REASON_BOUGHT_TOGETHER] = "bought_together",

@@ -36,7 +36,7 @@ static void write_head(void *svc, const struct recommendation_parts *p, size_t t
 }
 
 /* Six digits: what a score of float32 is worth. */
-static void write_score(struct jsonw *w, double score)
+void recommend_write_score(struct jsonw *w, double score)
 {
     char text[32];
     if (isnan(score)) {
@@ -65,7 +65,7 @@ static void write_items(struct jsonw *w, struct service *svc, const struct recom
     for (size_t i = 0; i < a->n; i++) {
         jsonw_begin_object(w);
         jsonw_kstr(w, "product_id", catalog_at(c, a->picks[i].slot)->product_id);
-        write_score(w, a->picks[i].score);
+        recommend_write_score(w, a->picks[i].score);
         if (pairs != NULL) {
             jsonw_knum(w, "support", pairs[i].support);
             jsonw_knum(w, "confidence", pairs[i].confidence);
@@ -171,7 +171,7 @@ void recommend_rank_write(struct str customer_id, const struct recommend_answer 
     for (size_t i = 0; i < n; i++) {
         jsonw_begin_object(&w);
         jsonw_kstr(&w, "product_id", product_ids[products[i].place]);
-        write_score(&w, products[i].score);
+        recommend_write_score(&w, products[i].score);
         jsonw_end_object(&w);
     }
     jsonw_end_array(&w);

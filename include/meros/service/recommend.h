@@ -92,6 +92,8 @@ enum meros_code recommend(struct service *svc, const struct recommend_query *q, 
                           struct recommend_answer *out, struct meros_err *err) MEROS_MUSTCHECK;
 /* "model": what answered; id NULL: no model is active. */
 void recommend_write_model(struct jsonw *w, const char *id, int version, const char *algorithm);
+/* "score": six digits, what a score of float32 is worth; NaN is null. */
+void recommend_write_score(struct jsonw *w, double score);
 /* The JSON object of the answer, recommendation_id included (service/recommendation_id.h). */
 void recommend_write(struct service *svc, const struct recommend_query *q, struct str customer_id, const struct recommend_answer *a,
                      struct buf *out);

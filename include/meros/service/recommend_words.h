@@ -3,6 +3,8 @@
 #ifndef MEROS_SERVICE_RECOMMEND_WORDS_H
 #define MEROS_SERVICE_RECOMMEND_WORDS_H
 
+#include "meros/base/str.h"
+
 enum recommend_strategy {
     RECOMMEND_AUTO,     /* the model's own algorithm, or what an experiment says */
     RECOMMEND_POPULAR, RECOMMEND_TRENDING, RECOMMEND_SIMILAR /* to the history: item_knn */, RECOMMEND_BOUGHT_TOGETHER,
@@ -11,6 +13,7 @@ enum recommend_strategy {
     RECOMMEND_STRATEGIES
 };
 extern const char *const recommend_strategy_words[]; /* NULL-terminated */
+int recommend_strategy_of(struct str word);          /* -1: it is none */
 
 enum recommend_reason {
     REASON_SIMILAR_TO, REASON_BOUGHT_TOGETHER, REASON_POPULAR, REASON_CONTENT, REASON_SEQUENCE, REASON_DUE_AGAIN, REASON_PROMOTED,

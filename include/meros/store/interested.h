@@ -10,7 +10,7 @@
 #include "meros/domain/interaction.h"
 #include "meros/store/store.h"
 
-enum { INTERESTED_VOICES_MAX = 2000 };
+enum { INTERESTED_VOICES_MAX = 500 };
 
 struct interested_ask {
     const struct interaction_weights *weights;
