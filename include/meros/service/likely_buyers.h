@@ -2,7 +2,9 @@
  *
  * In two steps. The database adds up, over everybody's pairs with the products that speak for this one in the active model
  * (recommender_voices), who comes into question; of these many more than are asked for are then scored as GET
- * /v1/customers/{id}/recommendations scores them, by the same function from the same history, so that scores and their order are the same. */
+ * /v1/customers/{id}/recommendations scores this one product for them, from the same history, so that scores and their order are the same.
+ * Nearly all of the time is the first step, one pass of the database over all events and lines of orders: 0.15 s of its CPU of 177,000 events
+ * of 20,000 customers, some 2 s of 2,000,000. Histories come from the shelves in memory, and by 128 from the database where they are not there. */
 #ifndef MEROS_SERVICE_LIKELY_BUYERS_H
 #define MEROS_SERVICE_LIKELY_BUYERS_H
 
