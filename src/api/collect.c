@@ -1,11 +1,12 @@
 /* POST /v1/collect: events in and recommendations out in one round trip. The events go the way of POST /v1/events; when they are on
- * disk the customer's shelf is asked for, which no longer is what it was before them, and whoever has read it makes the
- * answer. Nothing waits on the way, but where an Idempotency-Key wants the answer on return.
+ * disk the customer's shelf is asked for, which has them, and whoever has it makes the answer. Nothing waits on the way, but where an Idempotency-Key wants the answer on return.
  *
  * A storefront always gets a shelf: events that are wrong are named beside it, and where events cannot be kept right now the
- * problem that says so (503 or 429, with Retry-After) holds recommendations as well. */
+ * problem that says so (503 or 429, with Retry-After) holds recommendations as well. A page waits for it, so all of it together has the
+ * patience of recommendations alone (SHELF_PATIENCE_MS), and a database that did not take the events is not asked for a shelf besides. */
 #include <pthread.h>
 #include <stdio.h>
+#include "meros/base/clock.h"
 #include "meros/codec/json_cut.h"
 #include "meros/codec/problem.h"
 #include "meros/service/shelf.h"
@@ -13,6 +14,7 @@
 #include "recommend_priv.h"
 
 enum { ANSWER_MAX = 4 << 20 };
+_Static_assert((int)SHELF_PATIENCE_MS >= (int)INGEST_PATIENCE_LEAST_MS, "the ingest path is as patient as a shelf");
 
 struct collecting {
     struct posting posting;
@@ -21,6 +23,7 @@ struct collecting {
     struct str customer_id; /* in the arena; STR_NONE: nobody's name */
     struct recommend_recent *recent;
     size_t n_recent;
+    int64_t since_ns;       /* when it came, by clock_mono_ns */
     struct json *wanted;    /* holds texts of the query */
     enum meros_code rc;     /* of the events */
     struct meros_err err;
@@ -97,8 +100,9 @@ static void read_shelf(struct shelf_ask *ask, enum meros_code rc, const struct s
 {
     struct collecting *x = ask->arg;
     struct meros_err err = MEROS_ERR_INIT;
-    (void)stale, (void)why;
+    (void)why;
     if (rc != MEROS_OK) x->q.why_not = "database_away";
+    x->q.stale = stale;
     rc = reply(x, rc == MEROS_OK ? s : NULL, &err);
     shelf_release(s);
     http_complete(x->posting.req, rc, &err); /* x lives in the request's arena: it is gone after this */
@@ -107,15 +111,18 @@ static void read_shelf(struct shelf_ask *ask, enum meros_code rc, const struct s
 static void ask_for_shelf(struct collecting *x)
 {
     struct meros_err refused = MEROS_ERR_INIT;
-    x->ask = (struct shelf_ask){.customer_id = x->customer_id, .done = read_shelf, .arg = x};
-    if (!str_present(x->customer_id)) {
-        struct meros_err err = MEROS_ERR_INIT;
-        const enum meros_code rc = reply(x, NULL, &err);
-        http_complete(x->posting.req, rc, &err);
-        return;
+    const struct shelf *s = NULL;
+    bool stale = false;
+    enum meros_code rc = MEROS_OK;
+    x->ask = (struct shelf_ask){.link.since_ns = x->since_ns, .customer_id = x->customer_id, .done = read_shelf, .arg = x};
+    if (str_present(x->customer_id) && x->rc != MEROS_UNAVAILABLE) {
+        rc = shelf_ask(api_service(x->posting.req), &x->ask, &refused);
+        if (rc == MEROS_OK) return;
+    } else if (str_present(x->customer_id)) {
+        s = shelf_at_hand(api_service(x->posting.req), x->customer_id, &stale);
+        rc = s != NULL ? MEROS_OK : MEROS_UNAVAILABLE;
     }
-    enum meros_code rc = shelf_ask(api_service(x->posting.req), &x->ask, &refused);
-    if (rc != MEROS_OK) read_shelf(&x->ask, rc, NULL, false, &refused);
+    read_shelf(&x->ask, rc, s, stale, &refused);
 }
 
 static void landed(struct ingest_request *r, enum meros_code rc, const struct meros_err *err)
@@ -146,16 +153,17 @@ static enum meros_code go(struct collecting *x)
 struct waiter {
     pthread_mutex_t lock;
     pthread_cond_t answered;
-    bool done;
+    bool done, stale;
     const struct shelf *shelf; /* NULL: it could not be had */
 };
 
 static void wake(struct shelf_ask *ask, enum meros_code rc, const struct shelf *s, bool stale, const struct meros_err *why)
 {
     struct waiter *w = ask->arg;
-    (void)stale, (void)why;
+    (void)why;
     pthread_mutex_lock(&w->lock);
     w->shelf = rc == MEROS_OK ? s : NULL;
+    w->stale = stale;
     w->done = true;
     pthread_cond_signal(&w->answered);
     pthread_mutex_unlock(&w->lock);
@@ -166,8 +174,9 @@ static const struct shelf *wait_for_shelf(struct collecting *x)
     struct waiter w = {.lock = PTHREAD_MUTEX_INITIALIZER, .answered = PTHREAD_COND_INITIALIZER};
     struct meros_err refused = MEROS_ERR_INIT;
     if (!str_present(x->customer_id)) return NULL;
-    x->ask = (struct shelf_ask){.customer_id = x->customer_id, .done = wake, .arg = &w};
-    if (shelf_ask(api_service(x->posting.req), &x->ask, &refused) == MEROS_OK) {
+    if (x->rc == MEROS_UNAVAILABLE) w.shelf = shelf_at_hand(api_service(x->posting.req), x->customer_id, &w.stale);
+    x->ask = (struct shelf_ask){.link.since_ns = x->since_ns, .customer_id = x->customer_id, .done = wake, .arg = &w};
+    if (x->rc != MEROS_UNAVAILABLE && shelf_ask(api_service(x->posting.req), &x->ask, &refused) == MEROS_OK) {
         pthread_mutex_lock(&w.lock);
         while (!w.done) pthread_cond_wait(&w.answered, &w.lock);
         pthread_mutex_unlock(&w.lock);
@@ -175,6 +184,7 @@ static const struct shelf *wait_for_shelf(struct collecting *x)
     pthread_mutex_destroy(&w.lock);
     pthread_cond_destroy(&w.answered);
     if (w.shelf == NULL) x->q.why_not = "database_away";
+    x->q.stale = w.stale;
     return w.shelf;
 }
 
@@ -249,6 +259,7 @@ static enum meros_code collect(struct http_request *req, struct meros_err *err)
     x->posting.dataset = DATASET_EVENTS;
     x->posting.campaign = STR_NONE;
     x->posting.prefix = "/events";
+    x->since_ns = clock_mono_ns();
     enum meros_code rc = cut(http_body(req), &events, &wanted, err);
     if (rc != MEROS_OK) return rc;
     if ((rc = decode_wanted(x, wanted, err)) == MEROS_OK) {
@@ -256,6 +267,7 @@ static enum meros_code collect(struct http_request *req, struct meros_err *err)
         if (rc == MEROS_OK) rc = whose(x, err);
         if (rc == MEROS_OK && x->posting.n > 0) rc = posting_prepare(&x->posting, INGEST_FROM_EVENTS, err);
         const bool once = http_may_block(req) && str_present(http_header(req, "Idempotency-Key"));
+        x->posting.in.request.patience_ms = SHELF_PATIENCE_MS;
         /* x is the answer's from here on: it may be gone when go() returns. */
         if (rc == MEROS_OK) {
             rc = once ? go_and_wait(x, err) : go(x);

@@ -54,8 +54,9 @@ static void read_shelf(struct shelf_ask *ask, enum meros_code rc, const struct s
 {
     struct asking *x = ask->arg;
     struct meros_err err = MEROS_ERR_INIT;
-    (void)stale, (void)why;
+    (void)why;
     if (rc != MEROS_OK) x->q.why_not = "database_away";
+    x->q.stale = stale;
     rc = reply(x, rc == MEROS_OK ? s : NULL, &err);
     shelf_release(s);
     http_complete(x->req, rc, &err); /* the asking lives in the request's arena: it is gone after this */

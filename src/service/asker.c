@@ -19,8 +19,7 @@ struct reader {
     /* Under the lock. */
     struct asker_link **asks, **behind; /* kind->batch; behind: while a batch is taken */
     size_t n;
-    bool at_database; /* the watch may take the asks away: n becomes 0 */
-    int64_t since_ns;
+    bool at_database; /* the watch may take asks away: they become NULL */
 };
 
 struct asker {
@@ -73,22 +72,29 @@ enum meros_code asker_connect(struct asker_reader *r, struct meros_err *err)
     return rc;
 }
 
-size_t asker_claim(struct asker_reader *own, struct asker_link ***out)
+struct asker_link *asker_take(struct asker_reader *own, size_t i)
+{
+    struct reader *r = (struct reader *)(void *)own; /* its first member */
+    pthread_mutex_lock(&own->asker->lock);
+    struct asker_link *ask = r->asks[i];
+    r->asks[i] = NULL;
+    pthread_mutex_unlock(&own->asker->lock);
+    return ask;
+}
+
+void asker_claim(struct asker_reader *own, struct asker_link ***out)
 {
     struct reader *r = (struct reader *)(void *)own; /* its first member */
     pthread_mutex_lock(&own->asker->lock);
     r->at_database = false;
-    const size_t left = r->n;
     pthread_mutex_unlock(&own->asker->lock);
     *out = r->asks;
-    return left;
 }
 
 /* Under the lock: moves what waits into the batch. */
 static size_t take_batch(struct asker *a, struct reader *r)
 {
     size_t first = 0, behind = 0;
-    r->since_ns = a->head->asked_ns; /* the queue is in the order of asking */
     for (; a->head != NULL && first + behind < a->kind->batch; a->queued--) {
         struct asker_link *ask = a->head;
         a->head = ask->next;
@@ -127,22 +133,26 @@ static void refuse_overdue(struct asker *a, int64_t before_ns, const struct mero
 {
     struct asker_link *late = NULL, **at;
     pthread_mutex_lock(&a->lock);
-    for (at = &a->head; *at != NULL && (*at)->asked_ns < before_ns;) {
-        struct asker_link *ask = *at; /* the queue is in the order of asking, so the first young one ends it */
+    for (at = &a->head; *at != NULL;) {
+        struct asker_link *ask = *at;
+        if (ask->since_ns >= before_ns) {
+            at = &ask->next;
+            continue;
+        }
         *at = ask->next;
         a->queued--;
         ask->next = late;
         late = ask;
     }
-    if (a->head == NULL) a->tail = &a->head;
+    a->tail = at;
     for (int i = 0; i < a->n_readers; i++) {
         struct reader *r = &a->readers[i];
-        if (!r->at_database || r->since_ns >= before_ns) continue;
-        for (size_t k = 0; k < r->n; k++) {
+        for (size_t k = 0; k < r->n && r->at_database; k++) {
+            if (r->asks[k] == NULL || r->asks[k]->since_ns >= before_ns) continue;
             r->asks[k]->next = late;
             late = r->asks[k];
+            r->asks[k] = NULL;
         }
-        r->n = 0;
     }
     pthread_mutex_unlock(&a->lock);
     while (late != NULL) {
@@ -174,7 +184,7 @@ enum meros_code asker_ask(struct asker *a, struct asker_link *ask, struct meros_
 {
     ask->next = NULL;
     pthread_mutex_lock(&a->lock);
-    ask->asked_ns = clock_mono_ns(); /* under the lock: the queue is in this order */
+    if (ask->since_ns == 0) ask->since_ns = clock_mono_ns();
     const bool refused = a->stopping || a->queued >= a->kind->queue_max;
     if (!refused) {
         *a->tail = ask;

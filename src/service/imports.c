@@ -41,6 +41,7 @@ struct merging {
     size_t slice_rows;        /* how many the next slice shall have */
     int64_t merged;           /* rows of slices that are committed */
     int64_t stopping_ns;      /* since when the service is stopping; 0: it is not */
+    bool doubt;               /* a connection broke: its slice may have landed, and be duplicates by now */
 };
 
 /* What one slice is made of so far. */
@@ -139,6 +140,19 @@ static void set_pace(struct merging *m, size_t rows, int64_t ns)
     m->slice_rows = wanted < (double)least ? least : wanted > (double)most ? most : (size_t)wanted;
 }
 
+static bool changes_shelves(const struct merging *m)
+{
+    return m->x->options->dataset == DATASET_ORDERS || m->x->options->dataset == DATASET_EVENTS;
+}
+
+/* After the commit of a slice. */
+static void tell_shelves(const struct merging *m)
+{
+    size_t n;
+    const int64_t *nos = import_changed(m->i, &n);
+    if (changes_shelves(m)) shelf_changed(m->x->service, nos, n);
+}
+
 static enum meros_code merge_once(struct merging *m, bool *last, struct meros_err *err)
 {
     struct import_result *result = m->x->result;
@@ -154,6 +168,7 @@ static enum meros_code merge_once(struct merging *m, bool *last, struct meros_er
     if (rc == MEROS_OK) rc = make_orders(m->c, m->i, err);
     if (rc == MEROS_OK) rc = import_commit(m->i, &counts, err);
     if (rc != MEROS_OK) return rc;
+    tell_shelves(m);
     result->inserted += counts.inserted;
     result->updated += counts.updated;
     result->duplicates += counts.duplicates;
@@ -196,6 +211,7 @@ static enum meros_code merge_slice(struct merging *m, bool *last, struct meros_e
         if (m->c == NULL && (rc = reach(m, err)) != MEROS_OK) break;
         if ((rc = merge_once(m, last, err)) == MEROS_OK) break;
         import_rollback(m->i);
+        m->doubt |= store_broken(m->c);
         if (store_broken(m->c)) leave(m);
         if (rc != MEROS_UNAVAILABLE && rc != MEROS_CONFLICT) break;
         struct meros_err e = MEROS_ERR_INIT;
@@ -228,6 +244,15 @@ static enum meros_code explain(const struct merging *m, enum meros_code rc, stru
     return rc;
 }
 
+/* Before the answer, also where only some of it has landed. */
+static void tell_memory(const struct merging *m)
+{
+    struct service *s = m->x->service;
+    if (m->doubt) shelf_doubt(s);
+    if (m->doubt && changes_shelves(m)) shelf_changed_all(s);
+    if (changes_shelves(m) || m->x->options->dataset == DATASET_PRODUCTS) catalog_changed_many(s);
+}
+
 /* All slices. Each has all that the file says of some ids, so that it does not matter where they are cut. */
 static enum meros_code merge(struct importing *x, struct meros_err *err)
 {
@@ -246,19 +271,12 @@ static enum meros_code merge(struct importing *x, struct meros_err *err)
         if (!last) rc = stop_in_time(&m, err);
     }
     if (rc != MEROS_OK) rc = explain(&m, rc, err);
+    tell_memory(&m);
     if (m.c != NULL) leave(&m);
     arena_done(&m.memory);
     buf_done(&m.thing);
     free(m.rows);
     return rc;
-}
-
-/* Before the answer, also where only some of it has landed. */
-static void tell_memory(struct service *s, enum dataset_kind dataset, enum meros_code rc)
-{
-    if (rc != MEROS_OK) shelf_doubt(s);
-    if (dataset == DATASET_ORDERS || dataset == DATASET_EVENTS) shelf_changed_all(s);
-    if (dataset == DATASET_ORDERS || dataset == DATASET_EVENTS || dataset == DATASET_PRODUCTS) catalog_changed_many(s);
 }
 
 static enum meros_code check_options(struct importing *x, struct meros_err *err)
@@ -313,10 +331,7 @@ enum meros_code service_import(struct service *s, const struct import_options *o
     if (rc == MEROS_OK && options->abort_on_error && out->rejected > 0)
         rc = err_set(err, MEROS_UNPROCESSABLE, "%lld of %lld rows are bad and on_error=abort: nothing was imported.",
                      (long long)out->rejected, (long long)out->received);
-    if (rc == MEROS_OK && out->received > out->rejected) {
-        rc = merge(&x, err);
-        tell_memory(s, options->dataset, rc);
-    }
+    if (rc == MEROS_OK && out->received > out->rejected) rc = merge(&x, err);
     spool_close(&x.spool);
     buf_done(&x.extras);
     buf_done(&x.inner);

@@ -87,6 +87,7 @@ enum meros_code ingest_submit(struct service *svc, struct ingest_request *r, str
 
     pthread_mutex_lock(&g->lock);
     p->submitted_ns = clock_mono_ns(); /* under the lock: the queue is in this order */
+    p->due_ns = p->submitted_ns + (r->patience_ms > 0 ? r->patience_ms : INGEST_PATIENCE_MS) * INT64_C(1000000);
     const bool stopping = g->stopping, gone = p->submitted_ns < g->away_until_ns;
     const struct service_settings *limits = &svc->settings;
     const bool full = g->head != NULL && (g->items + p->n > limits->ingest_queue_items || g->bytes + p->bytes > limits->ingest_queue_bytes);
@@ -170,18 +171,23 @@ void ingest_answer_all(struct ingest *g, struct pending *first, enum meros_code 
     tally_tell(&tally);
 }
 
-/* Refuses what was submitted before a moment: out of the queue and out of the batches at the database, whose copies stay
- * with their writers. */
-static void refuse_overdue(struct ingest *g, int64_t before_ns, const struct meros_err *err)
+/* Refuses what is due: out of the queue and out of the batches at the database, whose copies stay with their writers. */
+static void refuse_overdue(struct ingest *g, int64_t now_ns, const struct meros_err *err)
 {
-    struct pending *late = NULL, **end = &late;
+    const int64_t young_ns = now_ns - INGEST_PATIENCE_LEAST_MS * INT64_C(1000000); /* what came since is not due */
+    struct pending *late = NULL, **end = &late, **at = &g->head;
     struct ingest_request *stuck[64];
     const size_t most = sizeof stuck / sizeof stuck[0];
     size_t n = 0;
     pthread_mutex_lock(&g->lock);
-    while (g->head != NULL && g->head->submitted_ns < before_ns) {
-        struct pending *p = g->head; /* in the order of submitting, so the first young one ends it */
-        g->head = p->next;
+    while (*at != NULL && (*at)->submitted_ns <= young_ns) { /* in the order of submitting, so the first young one ends it */
+        struct pending *p = *at;
+        if (p->due_ns > now_ns) {
+            at = &p->next;
+            continue;
+        }
+        *at = p->next;
+        if (g->tail == &p->next) g->tail = at;
         g->requests--;
         g->items -= p->n;
         g->bytes -= p->bytes;
@@ -189,10 +195,9 @@ static void refuse_overdue(struct ingest *g, int64_t before_ns, const struct mer
         *end = p;
         end = &p->next;
     }
-    if (g->head == NULL) g->tail = &g->head;
     for (int k = 0; k < INGEST_LANES; k++)
-        for (struct pending *p = g->lanes[k].batch; p != NULL && p->submitted_ns < before_ns && n < most; p = p->next) {
-            if (p->request == NULL) continue;
+        for (struct pending *p = g->lanes[k].batch; p != NULL && p->submitted_ns <= young_ns && n < most; p = p->next) {
+            if (p->request == NULL || p->due_ns > now_ns) continue;
             stuck[n++] = p->request;
             p->request = NULL;
         }
@@ -202,7 +207,7 @@ static void refuse_overdue(struct ingest *g, int64_t before_ns, const struct mer
         stuck[i]->done(stuck[i], err->code, err);
     }
     ingest_answer_all(g, late, err->code, err);
-    if (n == most) refuse_overdue(g, before_ns, err);
+    if (n == most) refuse_overdue(g, now_ns, err);
 }
 
 struct timespec ingest_after_ns(int64_t ns)
@@ -222,7 +227,7 @@ static void *watch(void *arg)
         struct timespec until = ingest_after_ns(WATCH_MS * INT64_C(1000000));
         pthread_cond_timedwait(&g->stopped, &g->lock, &until);
         pthread_mutex_unlock(&g->lock);
-        refuse_overdue(g, clock_mono_ns() - INGEST_PATIENCE_MS * INT64_C(1000000), &err);
+        refuse_overdue(g, clock_mono_ns(), &err);
         pthread_mutex_lock(&g->lock);
     }
     pthread_mutex_unlock(&g->lock);

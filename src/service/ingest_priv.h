@@ -15,7 +15,7 @@ struct pending {
     struct pending *next;
     struct ingest_request *request; /* under the path's lock; NULL: answered */
     struct ingest_request *claimed; /* of whoever answers it */
-    int64_t submitted_ns;
+    int64_t submitted_ns, due_ns; /* due: when it is refused at the latest */
     size_t bytes;
     enum ingest_source source;
     unsigned side; /* of a single item: a number by its customer; of others: any */

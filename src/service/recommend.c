@@ -265,6 +265,7 @@ static enum meros_code fill(struct reco_work *w, struct recommend_answer *out, s
 
 void reco_say_why(const struct reco_work *w, struct recommend_answer *out)
 {
+    out->stale = w->q->stale;
     if (out->personalised) return;
     if (w->shelf != NULL && w->shelf->known && !w->shelf->profiling) out->why_not = "consent";
     else if (w->q->why_not != NULL) out->why_not = w->q->why_not;

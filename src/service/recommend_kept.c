@@ -114,7 +114,7 @@ static void add_str(struct key *k, struct str s)
 size_t reco_query_key(const struct recommend_query *q, struct str customer_id, char out[RECOMMEND_KEY_MAX])
 {
     struct key k = {.to = out};
-    const uint8_t head[] = {(uint8_t)q->strategy, (uint8_t)q->limit, q->exclude_purchased, q->exclude_seen, q->available, (uint8_t)q->n_attributes};
+    const uint8_t head[] = {(uint8_t)q->strategy, (uint8_t)q->limit, q->exclude_purchased, q->exclude_seen, q->available, q->stale, (uint8_t)q->n_attributes};
     const uint16_t n_exclude = (uint16_t)q->n_exclude;
     add(&k, head, sizeof head);
     add(&k, &n_exclude, sizeof n_exclude);

@@ -147,7 +147,7 @@ void reco_reason(const struct reco_work *w, const struct reco_candidate *c, stru
 
 /* recommend.c */
 void reco_say_model(const struct reco_work *w, struct recommend_answer *out);
-void reco_say_why(const struct reco_work *w, struct recommend_answer *out); /* `personalised` is set */
+void reco_say_why(const struct reco_work *w, struct recommend_answer *out); /* `personalised` is set; says whether it is stale too */
 
 /* recommend_kept.c */
 enum { RECOMMEND_KEY_MAX = 256, RECOMMEND_KEPT_PICKS = 20 };

@@ -124,6 +124,7 @@ static void write_tail(struct buf *out, struct service *svc, struct str customer
     jsonw_kcstr(&w, "strategy", recommend_strategy_words[a->strategy]);
     jsonw_kbool(&w, "personalised", a->personalised);
     jsonw_kstr(&w, "reason_not_personalised", str_of(a->why_not));
+    jsonw_kbool(&w, "stale", a->stale);
     write_fallback(&w, a);
     write_items(&w, svc, a, NULL);
     write_experiment(&w, a);
@@ -166,6 +167,7 @@ void recommend_rank_write(struct str customer_id, const struct recommend_answer 
     jsonw_kcstr(&w, "strategy", recommend_strategy_words[a->strategy]);
     jsonw_kbool(&w, "personalised", a->personalised);
     jsonw_kstr(&w, "reason_not_personalised", str_of(a->why_not));
+    jsonw_kbool(&w, "stale", a->stale);
     jsonw_key(&w, "items");
     jsonw_begin_array(&w);
     for (size_t i = 0; i < n; i++) {

@@ -148,7 +148,7 @@ enum meros_code serving_reload(struct service *svc, struct meros_err *err)
         snapshot_publish(v->models, s);
     }
     pthread_mutex_unlock(&v->reload_lock);
-    if (rc == MEROS_OK) shelf_warm(svc);
+    if (rc == MEROS_OK) shelf_models_changed(svc);
     return rc;
 }
 
@@ -167,7 +167,7 @@ enum meros_code serving_commit(struct service *svc, struct store_conn *c, struct
     }
     if (rc != MEROS_OK) snapshot_release(s);
     pthread_mutex_unlock(&v->reload_lock);
-    if (rc == MEROS_OK) shelf_warm(svc);
+    if (rc == MEROS_OK) shelf_models_changed(svc);
     return rc;
 }
 
@@ -276,8 +276,9 @@ static void run(struct asker_reader *r, size_t n)
     enum meros_code rc = asker_connect(r, &err);
     if (rc == MEROS_OK) rc = serving_fetch(r->conn, &r->arena, &q, &f, &err);
     rc = asker_failed(rc, &err);
-    const size_t left = asker_claim(r, &asks);
-    for (size_t i = 0; i < left; i++) {
+    asker_claim(r, &asks);
+    for (size_t i = 0; i < n; i++) {
+        if (asks[i] == NULL) continue;
         if (rc != MEROS_OK) {
             refuse(asks[i], &err);
             continue;

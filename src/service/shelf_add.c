@@ -67,6 +67,7 @@ static struct shelf *with(const struct shelf *old, const struct shelf_event *e, 
     s->events = old->events + 1;
     s->at = at;
     s->model_no = old->model_no;
+    s->shard = old->shard;
     return s;
 }
 

@@ -10,29 +10,17 @@
  *   5. what everybody taken is worth is written down where it is not what it was (store/clv_list.h).
  * Between sweeps it writes down what the judgement of a whole segmentation has left pending (store/segment_changes.h), a slice
  * at a time. */
-#include "meros/service/sweeper.h"
-
-#include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
-#include "meros/base/arena.h"
 #include "meros/base/clock.h"
 #include "meros/base/counters.h"
 #include "meros/base/log.h"
 #include "meros/base/thread.h"
-#include "meros/codec/json.h"
-#include "meros/model/snapshot.h"
-#include "meros/service/clv.h"
 #include "meros/service/serving.h"
 #include "meros/store/changed.h"
-#include "meros/store/clv_list.h"
-#include "meros/store/segment_changes.h"
 #include "meros/store/segments.h"
-#include "meros/store/stats.h"
-#include "meros/store/store.h"
 #include "clv_priv.h"
+#include "sweeper_priv.h"
 
 enum {
     POLL_MS = 250,        /* other replicas' changes are found by looking; one's own wake the thread */
@@ -48,34 +36,6 @@ enum {
     REJUDGE_LOOK_S = 60,
     MANY = CHANGED_ROW_MAX / 4, /* customers of a sweep after which there are probably more */
     TARGETS_MAX = 1000
-};
-
-/* A segmentation and the model that is active in it. */
-struct target {
-    int64_t segmentation_no;
-    const struct snapshot_model *model;
-};
-
-struct sweeper {
-    struct service *svc;
-    pthread_t thread;
-    bool started;
-    /* The thread's own; conn is changed under the lock. */
-    struct store_conn *conn; /* NULL: none now */
-    struct arena arena;      /* of one sweep */
-    const struct snapshot *models;
-    int64_t clv_active; /* the active model of lifetime value, as the database has it; 0: none */
-    struct target *targets; /* TARGETS_MAX */
-    size_t n_targets;
-    uint64_t differing; /* active models that the snapshot lacks although it was read again; 0: none */
-    int singles; /* batches of single changes in a row */
-    int bulks; /* slices in a row */
-    int64_t rejudge_due_ns, again_due_ns;
-    bool said; /* that the last sweep failed */
-    /* Shared. */
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    bool stop, poked; /* under lock */
 };
 
 static const double delay_bounds[] = {.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 600};
@@ -133,169 +93,6 @@ static enum meros_code find_targets(struct sweeper *s, bool fresh, bool *out_sta
     return MEROS_OK;
 }
 
-/* --- who is where, and who should be where */
-
-struct stored {
-    int64_t since;
-    struct str segmentation, segment_id;
-    struct stored *next;
-};
-struct people {
-    struct arena *arena;
-    const int64_t *nos; /* ascending */
-    size_t n;
-    struct customer_state *states;
-    struct stored **memberships;
-    bool failed;
-};
-
-static int by_number(const void *a, const void *b)
-{
-    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static void keep_membership(void *arg, int64_t customer_no, struct str segmentation, struct str segment_id, int64_t since)
-{
-    struct people *p = arg;
-    const int64_t *at = bsearch(&customer_no, p->nos, p->n, sizeof *p->nos, by_number);
-    struct stored *one = arena_alloc(p->arena, sizeof *one);
-    char *name = arena_strndup(p->arena, segmentation.p, segmentation.n), *id = arena_strndup(p->arena, segment_id.p, segment_id.n);
-    if (at == NULL || one == NULL || name == NULL || id == NULL) {
-        p->failed = true;
-        return;
-    }
-    *one = (struct stored){since, {name, segmentation.n}, {id, segment_id.n}, p->memberships[at - p->nos]};
-    p->memberships[at - p->nos] = one;
-}
-
-static enum meros_code no_memory(struct meros_err *err)
-{
-    return err_set(err, MEROS_OUT_OF_MEMORY, "No memory for the customers that changed.");
-}
-
-static enum meros_code read_people(struct sweeper *s, const int64_t *nos, size_t n, struct people *out, struct meros_err *err)
-{
-    *out = (struct people){.arena = &s->arena, .nos = nos, .n = n};
-    out->states = arena_array(&s->arena, n, sizeof *out->states);
-    out->memberships = arena_zalloc(&s->arena, n * sizeof *out->memberships);
-    if (out->states == NULL || out->memberships == NULL) return no_memory(err);
-    enum meros_code rc = store_stats_live_by_no(s->conn, nos, n, &s->arena, out->states, err);
-    if (rc == MEROS_OK) rc = store_memberships_of(s->conn, nos, n, keep_membership, out, err);
-    return rc == MEROS_OK && out->failed ? no_memory(err) : rc;
-}
-
-/* As GET /v1/customers/{id} judges (serving_answer.c): the same moment, the same function. False: all is as it was. */
-static bool judge(const struct target *t, const struct customer_state *state, const struct json *attributes, double worth,
-                  const struct stored *was, int64_t now, struct membership_move *out)
-{
-    const struct segment_model *m = t->model->model;
-    const int64_t at = segment_model_moment(m, &state->stats, now);
-    const struct segment_name *is = &m->segments[segment_model_assign_live(m, &state->stats, attributes, worth, at)];
-    while (was != NULL && !str_is(was->segmentation, m->name)) was = was->next;
-    if (was != NULL && str_is(was->segment_id, is->id)) return false;
-    *out = (struct membership_move){
-        .customer_no = state->stats.customer_no,
-        .segmentation_no = t->segmentation_no,
-        .model_no = t->model->model_no,
-        .at = was != NULL && was->since > at ? was->since : at, /* nobody leaves before they came, whatever a clock says */
-        .left = was != NULL ? was->segment_id : STR_NONE,
-        .entered = str_of(is->id),
-    };
-    return true;
-}
-
-struct moves {
-    struct membership_move *rows;
-    size_t n, cap;
-    int64_t *nos; /* of whom, each once, ascending */
-    size_t n_nos;
-};
-
-static enum meros_code add_move(struct sweeper *s, struct moves *all, const struct membership_move *one, struct meros_err *err)
-{
-    if (all->n == all->cap) {
-        const size_t cap = all->cap == 0 ? 256 : 2 * all->cap;
-        struct membership_move *rows = arena_array(&s->arena, cap, sizeof *rows);
-        if (rows == NULL) return no_memory(err);
-        if (all->n > 0) memcpy(rows, all->rows, all->n * sizeof *rows);
-        all->rows = rows;
-        all->cap = cap;
-    }
-    all->rows[all->n++] = *one;
-    if (all->n_nos == 0 || all->nos[all->n_nos - 1] != one->customer_no) all->nos[all->n_nos++] = one->customer_no;
-    return MEROS_OK;
-}
-
-/* What customers are worth: of each (NaN: nothing bought, or nobody can say), and what is to be written down. */
-struct worths {
-    double *of; /* (n) as people */
-    struct clv_row *rows;
-    size_t n_rows;
-    int64_t *without; /* who have bought nothing, or are gone */
-    size_t n_without;
-};
-
-static enum meros_code judge_worths(struct sweeper *s, const struct people *p, int64_t now, struct worths *out, struct meros_err *err)
-{
-    const struct snapshot_clv *clv = s->models->clv;
-    struct clv_judged *looked_at = arena_array(&s->arena, p->n, sizeof *looked_at);
-    *out = (struct worths){.of = arena_array(&s->arena, p->n, sizeof *out->of),
-                           .rows = arena_array(&s->arena, p->n, sizeof *out->rows),
-                           .without = arena_array(&s->arena, p->n, sizeof *out->without)};
-    if (looked_at == NULL || out->of == NULL || out->rows == NULL || out->without == NULL) return no_memory(err);
-    for (size_t i = 0; i < p->n; i++) out->of[i] = NAN;
-    if (clv == NULL) return MEROS_OK;
-    enum meros_code rc = clv_judge_read(s->conn, clv->model, p->nos, p->n, now, &s->arena, looked_at, err);
-    for (size_t i = 0; i < p->n && rc == MEROS_OK; i++) {
-        struct clv_answer a;
-        if (!p->states[i].known || !looked_at[i].history.any) {
-            out->without[out->n_without++] = p->nos[i];
-            continue;
-        }
-        clv_judge_score(clv->model, &(struct clv_question){CLV_HORIZON_DAYS, CLV_DISCOUNT_RATE, 0}, &looked_at[i], &a);
-        const struct clv_row row = clv_row_of(p->nos[i], &a, now);
-        out->of[i] = row.worth;
-        out->rows[out->n_rows++] = row;
-    }
-    return rc;
-}
-
-static enum meros_code judge_people(struct sweeper *s, const struct people *p, struct moves *out, struct worths *worths, struct meros_err *err)
-{
-    bool attributes_matter = false;
-    const int64_t now = clock_now();
-    *out = (struct moves){.nos = arena_array(&s->arena, p->n, sizeof *out->nos)};
-    if (out->nos == NULL) return no_memory(err);
-    enum meros_code rc = judge_worths(s, p, now, worths, err);
-    for (size_t t = 0; t < s->n_targets; t++) attributes_matter |= segment_model_needs_attributes(s->targets[t].model->model);
-    for (size_t i = 0; i < p->n && rc == MEROS_OK; i++) {
-        const struct customer_state *state = &p->states[i];
-        if (!state->known) continue; /* erased, or become one with another */
-        struct json *attributes = NULL;
-        if (attributes_matter && state->attributes.n > 2) /* "{}" is most of them */
-            rc = json_parse_stored(state->attributes.p, state->attributes.n, &attributes, err);
-        for (size_t t = 0; t < s->n_targets && rc == MEROS_OK; t++) {
-            struct membership_move one;
-            /* Where nobody can say what they are worth, they stay where they are. */
-            if (s->targets[t].model->model->method == SEGMENT_VALUE && s->models->clv == NULL) continue;
-            if (judge(&s->targets[t], state, attributes, worths->of[i], p->memberships[i], now, &one)) rc = add_move(s, out, &one, err);
-        }
-        json_free(attributes);
-    }
-    return rc;
-}
-
-static enum meros_code find_moves(struct sweeper *s, const int64_t *nos, size_t n, struct moves *out, struct worths *worths, struct meros_err *err)
-{
-    struct people p;
-    *out = (struct moves){0};
-    *worths = (struct worths){0};
-    if (n == 0 || (s->n_targets == 0 && s->models->clv == NULL)) return MEROS_OK;
-    enum meros_code rc = read_people(s, nos, n, &p, err);
-    return rc == MEROS_OK ? judge_people(s, &p, out, worths, err) : rc;
-}
-
 /* --- a sweep */
 
 struct sweep {
@@ -322,7 +119,7 @@ static enum meros_code write_moves(struct sweeper *s, const int64_t *nos, size_t
     enum meros_code rc = store_changes_lock(s->conn, err);
     if (rc == MEROS_OK) rc = find_targets(s, fresh, &w->stale, err);
     if (rc != MEROS_OK || w->stale) return rc;
-    rc = find_moves(s, nos, n, &w->moves, worths, err);
+    rc = sweeper_judge(s, nos, n, &w->moves, worths, err);
     if (rc == MEROS_OK) rc = store_moves_write(s->conn, w->moves.rows, w->moves.n, err);
     return rc;
 }
@@ -332,7 +129,7 @@ static enum meros_code look_and_write(struct sweeper *s, const int64_t *nos, boo
     struct worths again;
     bool alone = false;
     enum meros_code rc = store_changes_look(s->conn, &alone, err);
-    if (rc == MEROS_OK && alone) rc = find_moves(s, nos, w->taken, &w->moves, worths, err);
+    if (rc == MEROS_OK && alone) rc = sweeper_judge(s, nos, w->taken, &w->moves, worths, err);
     if (rc != MEROS_OK || (alone && w->moves.n == 0)) return rc;
     const struct moves before = w->moves;
     rc = store_changes_looked(s->conn, err);

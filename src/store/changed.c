@@ -228,7 +228,9 @@ enum meros_code store_changed_any(struct store_conn *c, bool *out_noted, bool *o
 static const struct sql MAKE_GATHERED = {"changed_make_gathered",
     "create temp table if not exists import_changed (customer_no bigint) on commit delete rows", SQL_NOTHING};
 static const struct sql NOTE_GATHERED = {"changed_note_gathered",
-    "insert into changed_customers (bulk, customers, customer_nos) " SLICED("(select distinct customer_no from import_changed) d"), SQL_NOTHING};
+    "with s (bulk, customers, nos) as materialized (" SLICED("(select distinct customer_no from import_changed) d") "), "
+    "noted as (insert into changed_customers (bulk, customers, customer_nos) select bulk, customers, nos from s) "
+    "select unnest(nos) from s", SQL_ROWS};
 static const struct sql NOTE_BULK = {"changed_note_bulk",
     "insert into changed_customers (bulk, customers, customer_nos) " SLICED("(select distinct no as customer_no from unnest($2::bigint[]) as u (no)) d"), SQL_NOTHING};
 
@@ -237,9 +239,14 @@ enum meros_code changed_gather_prepare(struct store_conn *c, struct meros_err *e
     return sql_exec0(c, &MAKE_GATHERED, NULL, err);
 }
 
-enum meros_code changed_note_gathered(struct store_conn *c, struct meros_err *err)
+enum meros_code changed_note_gathered(struct store_conn *c, changed_fn *fn, void *arg, struct meros_err *err)
 {
-    return sql_exec(c, &NOTE_GATHERED, NULL, err, P_INT(CHANGED_ROW_MAX));
+    struct rows r;
+    enum meros_code rc = sql_exec(c, &NOTE_GATHERED, &r, err, P_INT(CHANGED_ROW_MAX));
+    if (rc != MEROS_OK) return rc;
+    for (size_t k = 0; k < r.n && rc == MEROS_OK; k++) rc = fn(arg, rows_int(&r, k, 0), err);
+    rows_done(&r);
+    return rc;
 }
 
 enum meros_code changed_note_bulk(struct store_conn *c, const int64_t *customer_nos, size_t n, struct meros_err *err)

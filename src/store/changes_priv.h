@@ -30,6 +30,7 @@ enum meros_code pending_write(struct store_conn *c, int64_t no, int64_t model_no
 /* Whoever an import touched, as an array in any order, or (changed_note_gathered) the table import_changed (customer_no), of the transaction; any number of rows a customer. */
 enum meros_code changed_gather_prepare(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code changed_note_bulk(struct store_conn *c, const int64_t *customer_nos, size_t n, struct meros_err *err) MEROS_MUSTCHECK;
-enum meros_code changed_note_gathered(struct store_conn *c, struct meros_err *err) MEROS_MUSTCHECK;
+typedef enum meros_code changed_fn(void *arg, int64_t customer_no, struct meros_err *err);
+enum meros_code changed_note_gathered(struct store_conn *c, changed_fn *fn, void *arg, struct meros_err *err) MEROS_MUSTCHECK; /* fn: each of them */
 
 #endif

@@ -124,12 +124,17 @@ enum meros_code import_begin(struct store_import *i, struct meros_err *err)
     return prepare(i, err);
 }
 
+static enum meros_code gather(void *arg, int64_t customer_no, struct meros_err *err)
+{
+    return import_touched(arg, customer_no, err);
+}
+
 enum meros_code import_commit(struct store_import *i, struct import_counts *out, struct meros_err *err)
 {
     struct rows r;
     if (i->dataset == DATASET_ORDERS) TRY(import_orders_finish(i, err));
     if (i->n_touched > 0) TRY(changed_note_bulk(i->c, i->touched, i->n_touched, err));
-    if (i->dataset != DATASET_PRODUCTS && (i->dataset != DATASET_ORDERS || i->noted)) TRY(changed_note_gathered(i->c, err));
+    if (i->dataset != DATASET_PRODUCTS && (i->dataset != DATASET_ORDERS || i->noted)) TRY(changed_note_gathered(i->c, gather, i, err));
     TRY(sql_exec0(i->c, &WAITING, &r, err));
     i->waited_for = rows_bool(&r, 0, 0);
     rows_done(&r);
@@ -137,6 +142,12 @@ enum meros_code import_commit(struct store_import *i, struct import_counts *out,
     i->prepared = true;
     *out = i->counts;
     return MEROS_OK;
+}
+
+const int64_t *import_changed(const struct store_import *i, size_t *n)
+{
+    *n = i->n_touched;
+    return i->touched;
 }
 
 void import_rollback(struct store_import *i)

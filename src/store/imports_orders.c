@@ -107,7 +107,8 @@ static const struct sql DROP_TOLD_LINES = {"orders_drop_told_lines",
     "delete from order_lines l using changed_orders m where l.customer_no = m.owner_no and l.order_no = m.order_no "
     "and l.from_events", SQL_NOTHING};
 static const struct sql GATHER = {"orders_gather_changed",
-    "insert into import_changed select customer_no from order_changes union select customer_no from pair_changes", SQL_NOTHING};
+    "insert into import_changed select customer_no from order_changes union select customer_no from pair_changes "
+    "union select holder_no from changed_orders union select owner_no from changed_orders", SQL_NOTHING}; /* also of whom no sum is another */
 
 enum meros_code import_orders_prepare(struct store_import *i, struct meros_err *err)
 {

@@ -24,7 +24,7 @@ struct store_import {
     int64_t gaps;                     /* orders noted in order_gaps */
     int64_t told;                     /* orders that its events speak of */
     bool noted;                       /* changes of orders wait in temporary tables for bulk_changes_apply */
-    int64_t *touched;                 /* customers whose statistics were written straight; malloced */
+    int64_t *touched;                 /* customers whose statistics were written straight; at the end all whom it changed; malloced */
     size_t n_touched, cap_touched;
 };
 

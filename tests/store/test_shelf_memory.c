@@ -314,12 +314,6 @@ static void publish_weights(struct shop *s, double half_life_days)
     snapshot_publish(serving_models(&s->svc), models);
 }
 
-static double misses(void)
-{
-    static struct metric_family looks = {.name = "meros_shelf_looks_total", .kind = METRIC_COUNTER, .labels = {"outcome"}};
-    return metric_value(metric(&looks, (const char *const[]){"miss"}));
-}
-
 static unsigned below(uint64_t *state, unsigned n)
 {
     *state = *state * 6364136223846793005ull + 1442695040888963407ull;
@@ -379,9 +373,8 @@ static void events_make_what_a_reload_would(double half_life_days)
         random_event(&s, &state, step);
         for (int k = 1; k <= 3; k++) {
             const char *const names[] = {"c1", "c2", "c3"}, *name = names[k - 1];
-            const double before = misses();
             const struct shelf *have = shelf_peek(&s.svc, str_of(name));
-            from_memory += misses() == before;
+            from_memory += have != NULL;
             if (have == NULL) {
                 struct answer a;
                 ask(&s, name, &a);
@@ -475,6 +468,33 @@ Test(shelf_memory, keeps_no_more_than_it_may_and_lets_go_of_what_is_beside_shelv
     off(&s);
 }
 
+Test(shelf_memory, what_is_beside_shelves_goes_before_shelves_do, .timeout = 300)
+{
+    struct shop s;
+    char name[16];
+    freed = 0;
+    on(&s, 64 * 8000); /* shards of 8000 bytes, three shelves of 400 bytes or so in each */
+    for (int k = 1; k <= 200; k++) {
+        snprintf(name, sizeof name, "c%d", k);
+        cr_assert_eq(rows_of(&s, name), 3);
+        const struct shelf *one = shelf_peek(&s.svc, str_of(name));
+        cr_assert(one != NULL && shelf_keep(one, malloc(10), 1500, free_kept));
+        shelf_release(one);
+    }
+    int bare = 0;
+    for (int k = 1; k <= 200; k++) {
+        snprintf(name, sizeof name, "c%d", k);
+        const struct shelf *one = shelf_peek(&s.svc, str_of(name));
+        cr_assert(one != NULL && one->n == 3, "%s", name);
+        bare += one->kept == NULL;
+        if (k == 200) cr_assert(one->kept != NULL, "the last one was asked for just now");
+        shelf_release(one);
+    }
+    cr_assert(bare > 0 && bare == freed, "%d bare, %d freed", bare, freed);
+    off(&s);
+    cr_assert_eq(freed, 200);
+}
+
 static enum meros_code ignore(void *arg, const struct customer_record *r, struct meros_err *err)
 {
     (void)arg, (void)r, (void)err;
@@ -506,6 +526,133 @@ Test(shelf_memory, imports_consent_and_erasure_are_seen_by_the_next_question, .t
     cr_assert_eq(service_erase_customer(&s.svc, STR("c10"), &e, &s.err), MEROS_OK);
     cr_assert(!in_memory(&s, "c10"));
     cr_assert_eq(rows_of(&s, "c10"), 0);
+    off(&s);
+}
+
+/* Of three products and eight orders of six customers: orders change and change hands, some lines come back, some have no quantity. */
+static void import_orders_at_random(struct shop *s, uint64_t *state)
+{
+    struct buf b;
+    buf_init(&b, 1 << 16);
+    buf_str(&b, "order_id,customer_id,ordered_at,product_id,quantity,amount\n");
+    for (unsigned order = below(state, 8), lines = 1 + below(state, 3), customer = 1 + below(state, 6); lines > 0; lines--) {
+        buf_printf(&b, "o%u,c%u,2026-01-%02u,p%u,", order, customer, 1 + below(state, 3), 1 + below(state, 3));
+        if (below(state, 4) == 0) buf_str(&b, ",5\n");
+        else buf_printf(&b, "%d,5\n", (int)below(state, 4) - 2);
+    }
+    buf_char(&b, '\0');
+    shop_orders(s, b.data);
+    buf_done(&b);
+}
+
+static void import_events_at_random(struct shop *s, uint64_t *state)
+{
+    static const char *const types[] = {"product_viewed", "review_submitted", "order_completed"};
+    struct buf b;
+    buf_init(&b, 1 << 16);
+    for (unsigned n = 1 + below(state, 2); n > 0; n--)
+        buf_printf(&b, "{\"customer_id\":\"c%u\",\"type\":\"%s\",\"event_id\":\"i%u\",\"occurred_at\":\"2026-02-01\",\"product_id\":\"p%u\",\"value\":%u,"
+                   "\"properties\":{\"order_id\":\"o%u\",\"products\":[{\"product_id\":\"p%u\",\"quantity\":1}]}}\n",
+                   1 + below(state, 6), types[below(state, 3)], below(state, 6), 1 + below(state, 3), below(state, 6), below(state, 8), 1 + below(state, 3));
+    buf_char(&b, '\0');
+    shop_import(s, (struct import_options){.dataset = DATASET_EVENTS, .format = IMPORT_NDJSON}, b.data);
+    buf_done(&b);
+}
+
+Test(shelf_memory, an_import_takes_out_whom_it_changed_and_nobody_else, .timeout = 300)
+{
+    struct shop s;
+    uint64_t state = 11;
+    int there = 0;
+    on(&s, 64 << 20);
+    shop_orders(&s, "order_id,customer_id,ordered_at,product_id,quantity,amount\no1,c1,2026-01-01,p1,1,5\n");
+    for (int step = 0; step < 150; step++) {
+        char name[16];
+        for (int k = 1; k <= 12; k++) {
+            snprintf(name, sizeof name, "c%d", k);
+            rows_of(&s, name);
+        }
+        (below(&state, 3) == 0 ? import_events_at_random : import_orders_at_random)(&s, &state);
+        for (int k = 1; k <= 12; k++) {
+            snprintf(name, sizeof name, "c%d", k);
+            const struct shelf *have = shelf_peek(&s.svc, str_of(name));
+            if (have != NULL) as_the_database_says(&s, name, have, &interaction_weights_default);
+            cr_assert(have != NULL || k <= 6, "%s was not in the file", name);
+            there += have != NULL;
+            shelf_release(have);
+        }
+    }
+    cr_assert(there >= 150 * 8, "%d of %d are in memory", there, 150 * 12);
+    cr_assert_lt(there, 150 * 12);
+    off(&s);
+}
+
+/* Breaks each connection that holds the import lock, once it is seen to. */
+static _Atomic bool broken;
+static void *break_the_import(void *arg)
+{
+    for (int ms = 0; ms < LIMIT_MS && !broken; ms++) {
+        broken = pg_int(arg, "select count(pg_terminate_backend(pid)) from pg_locks where locktype = 'advisory' and granted "
+                             "and (classid::bigint << 32) + objid::bigint = 5565283021971719") > 0;
+        nap(1);
+    }
+    return NULL;
+}
+
+Test(shelf_memory, where_it_is_not_known_what_an_import_landed_everybody_is_taken_out, .timeout = 300)
+{
+    struct shop s;
+    pthread_t t;
+    struct buf b;
+    on(&s, 64 << 20);
+    cr_assert_eq(rows_of(&s, "c200"), 3);
+    buf_init(&b, 8 << 20);
+    buf_str(&b, "order_id,customer_id,ordered_at,product_id,quantity,amount\n");
+    for (int k = 0; k < 30000; k++) buf_printf(&b, "o%d,c%d,2026-01-01,p1,1,5\n", k, 1 + k % 100);
+    buf_char(&b, '\0');
+    broken = false;
+    pthread_create(&t, NULL, break_the_import, s.db);
+    shop_orders(&s, b.data);
+    pthread_join(t, NULL);
+    buf_done(&b);
+    cr_assert(broken);
+    cr_assert(!in_memory(&s, "c200"));
+    cr_assert_eq(rows_of(&s, "c200"), 3);
+    off(&s);
+}
+
+static double warm_looks(void)
+{
+    struct buf text;
+    buf_init(&text, 1 << 20);
+    metric_render(&text);
+    buf_char(&text, '\0');
+    const char *at = strstr(text.data, "\nmeros_shelf_warm_looks_total ");
+    const double n = at == NULL ? 0 : atof(strchr(at + 1, ' '));
+    buf_done(&text);
+    return n;
+}
+
+Test(shelf_memory, only_another_recommender_is_warmed_for, .timeout = 300)
+{
+    struct shop s;
+    on(&s, 64 << 20);
+    for (int ms = 0; ms < LIMIT_MS && warm_looks() < 1; ms += 5) nap(5); /* when listening began */
+    const double before = warm_looks();
+    cr_assert_eq(before, 1);
+    cr_assert_eq(rows_of(&s, "c1"), 3);
+    for (int k = 0; k < 20; k++) {
+        cr_assert_eq(serving_reload(&s.svc, &s.err), MEROS_OK); /* a segmentation, say */
+        nap(10);
+    }
+    cr_assert(in_memory(&s, "c1"));
+    cr_assert_eq(warm_looks(), before);
+    publish_weights(&s, 3);
+    cr_assert(!in_memory(&s, "c1") || warm_looks() > before, "other weights make other shelves");
+    for (int ms = 0; ms < LIMIT_MS && warm_looks() == before; ms += 5) nap(5);
+    cr_assert_eq(warm_looks(), before + 1);
+    for (int ms = 0; ms < LIMIT_MS && !in_memory(&s, "c1"); ms += 5) nap(5); /* it was there, so it is read again */
+    cr_assert(in_memory(&s, "c1"));
     off(&s);
 }
 

@@ -4,7 +4,8 @@
  * commit that was there by then.
  *
  * Nothing hangs: a watch thread refuses whatever has waited for patience_ms, also what is in a batch whose query does not return. So
- * whatever the query needs of a question is copied into the reader's memory when it is taken.
+ * whatever the query needs of a question is copied into the reader's memory when it is taken. Who has waited for something else
+ * before may say so (since_ns), and has what is left of the patience.
  *
  * A question belongs to the queue, to a batch, or to whoever took it out under the lock and answers it: no two at once. It is
  * the asker's memory, and holds a struct asker_link as its first member. */
@@ -22,7 +23,7 @@ struct store_conn;
 
 struct asker_link {
     struct asker_link *next;
-    int64_t asked_ns;
+    int64_t since_ns; /* the asker's before asker_ask, by clock_mono_ns: since when its client waits; 0: since now */
 };
 
 /* A reader thread's own. */
@@ -43,7 +44,7 @@ struct asker_kind {
     bool (*behind)(const struct asker_link *ask); /* whether it stands behind the others in a batch; NULL: in the order of asking */
     /* Under the lock: copies what the query needs of a question into place `at` of the work. */
     void (*take)(void *work, size_t at, const struct asker_link *ask);
-    /* The query for n questions, then `left = asker_claim(r, &asks)`, and each of the `left` (n, or 0 if the watch was there before) is answered. */
+    /* The query for n questions, then asker_claim(r, &asks), and each of the n is answered that is not NULL (the watch was there before). */
     void (*run)(struct asker_reader *r, size_t n);
     void (*refuse)(struct asker_link *ask, const struct meros_err *err); /* UNAVAILABLE */
 };
@@ -60,8 +61,10 @@ enum meros_code asker_ask(struct asker *a, struct asker_link *ask, struct meros_
 
 /* For `run`. A connection that works, its plans generic; UNAVAILABLE at once while the database is away. */
 enum meros_code asker_connect(struct asker_reader *r, struct meros_err *err) MEROS_MUSTCHECK;
-/* After the query: from here on the questions of the batch are the caller's, if they still are. */
-size_t asker_claim(struct asker_reader *r, struct asker_link ***out);
+/* One question of the batch, before its query: the caller's from here on. NULL: the watch was there before. */
+struct asker_link *asker_take(struct asker_reader *r, size_t i);
+/* After the query: from here on the questions of the batch are the caller's, but those that are NULL. */
+void asker_claim(struct asker_reader *r, struct asker_link ***out);
 /* What a failed query is answered with: a time-out is told as UNAVAILABLE. */
 enum meros_code asker_failed(enum meros_code rc, struct meros_err *err);
 

@@ -2,8 +2,8 @@
  * lands the batch in one transaction and then tells each request how its own items fared. A request that was told OK is
  * on disk, once. While one batch commits the next fills, and a second writer sends it, so an idle service commits a lone
  * event at once and a busy one many together. What cannot be kept is refused at once: RATE_LIMITED when the queue is full,
- * UNAVAILABLE when the database is away or the service drains, both with retry_after. Nothing waits longer than
- * INGEST_PATIENCE_MS: a request that the database leaves without an answer is refused while the statement still runs, and
+ * UNAVAILABLE when the database is away or the service drains, both with retry_after. Nothing waits longer than its
+ * patience: a request that the database leaves without an answer is refused while the statement still runs, and
  * whether its items landed is then not known; sending it again is safe, since every item has an identity. Nothing is
  * dropped silently.
  *
@@ -22,7 +22,7 @@
 #include "meros/domain/ingest.h"
 #include "meros/service/service.h"
 
-enum { INGEST_ITEMS_MAX = 2500 /* of one request */, INGEST_PATIENCE_MS = 5000 };
+enum { INGEST_ITEMS_MAX = 2500 /* of one request */, INGEST_PATIENCE_MS = 5000, INGEST_PATIENCE_LEAST_MS = 1000 };
 
 /* Owned by whoever submits, until done() is called; what items and offsets point to is needed only until ingest_submit
  * returns. A request without items is landed for its offsets. */
@@ -34,6 +34,7 @@ struct ingest_request {
     const struct ingest_offset *offsets; /* moved by the request's transaction (store_kafka_offsets_move), which it has alone */
     size_t n_offsets;
     const char *offsets_group; /* the consumer group whose offsets they are */
+    int patience_ms; /* INGEST_PATIENCE_LEAST_MS or more; 0: INGEST_PATIENCE_MS */
     /* rc OK: committed, results tell of each item. Otherwise nothing is known to have landed; trying again is safe. CANCELLED: the
      * offsets are not where they were expected, nothing landed and nothing will. */
     void (*done)(struct ingest_request *r, enum meros_code rc, const struct meros_err *err);

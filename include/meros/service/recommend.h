@@ -42,6 +42,7 @@ struct recommend_query {
     double diversity;             /* 0 .. 1 */
     int64_t now;
     const char *why_not;          /* nothing is known of the customer for this reason ("database_away"); NULL */
+    bool stale;                   /* the shelf lacks what was done since it was read: the answer says so */
 };
 /* limit 10, auto, exclude_purchased and available true, everything else open; now: the clock's. */
 struct recommend_query recommend_query_default(void);
@@ -63,7 +64,7 @@ struct recommend_pick {
 
 struct recommend_answer {
     enum recommend_strategy strategy; /* what was tried first */
-    bool personalised;
+    bool personalised, stale;         /* stale: made of a shelf that lacks what was done since */
     const char *why_not;              /* a short word: "consent", "unknown_customer", "no_history", "no_model", "database_away"; NULL */
     unsigned fallback;                /* bit 1 << strategy of every step that had to help */
     size_t n;

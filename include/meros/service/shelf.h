@@ -14,8 +14,9 @@
  * What no longer counts stays at hand until it is replaced or memory is short: with the database away it is given all the same
  * (stale), unless it was forgotten (an erasure, a change of consent, or what another replica did). Names that nobody has are not kept.
  *
- * The least recently used go when memory is short (setting recommend_memory_mb). shelf_warm, after a model was published, reads those who
- * were active last, in the background.
+ * When memory is short (setting recommend_memory_mb) the least recently used go. What is kept beside shelves, which is made again without
+ * the database, goes first where it takes more than half of it. When another recommender was published, and when what others did may
+ * have been missed, those who were asked for last are read and ranked again in the background, before they ask.
  *
  * Readers: service/asker.h, one query for many requests; nothing hangs: who waits more than SHELF_PATIENCE_MS is refused. */
 #ifndef MEROS_SERVICE_SHELF_H
@@ -45,6 +46,7 @@ struct shelf {
     /* private */
     size_t kept_bytes;
     int64_t events; /* as struct customer_shelf */
+    uint8_t shard;  /* in whose account what is kept is; set before anybody else has the shelf */
     _Atomic long refs;
 };
 void shelf_release(const struct shelf *s); /* NULL is fine */
@@ -58,8 +60,11 @@ void shelf_free(struct service *svc);
 /* At once from memory, one reference to be released; NULL: shelf_ask for it. Never blocks for long; any thread. */
 const struct shelf *shelf_peek(struct service *svc, struct str customer_id);
 
+/* The same, or what was there before a change that it lacks (*out_stale): while the database is away. NULL: nothing that may be given. */
+const struct shelf *shelf_at_hand(struct service *svc, struct str customer_id, bool *out_stale);
+
 struct shelf_ask { /* the asker's memory; lives until done() */
-    struct asker_link link; /* private */
+    struct asker_link link; /* .since_ns: since when its client waits, 0: since now */
     struct service *svc;    /* private */
     struct str customer_id;
     /* OK: s is the callee's to release. It must not block. */
@@ -82,12 +87,14 @@ struct shelf_event {
     double value;           /* NaN: none */
 };
 void shelf_add(struct service *svc, const struct shelf_event *events, size_t n, int64_t sent_ns);
-void shelf_changed_all(struct service *svc); /* imports: whoever it may be */
+void shelf_changed_all(struct service *svc); /* whoever it may be */
 /* As shelf_changed, and what was read before is not given as a stale answer either: a change of consent. */
 void shelf_forget(struct service *svc, const int64_t *customer_nos, size_t n);
 void shelf_erase(struct service *svc, int64_t customer_no); /* as shelf_forget, and it goes from memory at once */
 /* Something may have been committed, or may yet be, of which this process was told nothing: for a while it takes its own notes, too, for another's. */
 void shelf_doubt(struct service *svc);
-void shelf_warm(struct service *svc);        /* after a model was published: weights may differ; returns at once */
+/* After models were published, of any kind: another recommender is warmed for, other weights make all shelves count no longer. Returns at once. */
+void shelf_models_changed(struct service *svc);
+void shelf_warm(struct service *svc); /* reads in the background what may be asked for next; returns at once */
 
 #endif

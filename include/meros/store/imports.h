@@ -54,7 +54,10 @@ struct sealed_customer_row {
 enum meros_code import_open(struct store_conn *c, enum dataset_kind dataset, struct store_import **out, struct meros_err *err) MEROS_MUSTCHECK;
 void import_free(struct store_import *i); /* before the connection goes; NULL is fine */
 enum meros_code import_begin(struct store_import *i, struct meros_err *err) MEROS_MUSTCHECK;
-enum meros_code import_commit(struct store_import *i, struct import_counts *out, struct meros_err *err) MEROS_MUSTCHECK; /* out: of the slice */
+/* out: of the slice. */
+enum meros_code import_commit(struct store_import *i, struct import_counts *out, struct meros_err *err) MEROS_MUSTCHECK;
+/* After import_commit: whom the slice changed, those who were noted, in any order, perhaps more than once; until the next import_begin. */
+const int64_t *import_changed(const struct store_import *i, size_t *n);
 void import_rollback(struct store_import *i);
 enum meros_code import_customers(struct store_import *i, const struct sealed_customer_row *rows, size_t n, struct meros_err *err) MEROS_MUSTCHECK;
 enum meros_code import_products(struct store_import *i, const struct product_row *rows, size_t n, struct meros_err *err) MEROS_MUSTCHECK;
