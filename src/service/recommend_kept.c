@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An answer that is larger is not kept: most are of a few products. */
-enum { ANSWER_KEPT_MAX = 4096, ANSWER_USUAL = 1500 };
+enum { ANSWER_KEPT_MAX = 4096 }; /* an answer that is larger is not kept: most are of a few products */
 
 struct kept {
     pthread_mutex_t lock;
@@ -45,9 +44,15 @@ static struct kept *kept_make(const struct shelf *s)
     k = calloc(1, sizeof *k);
     if (k == NULL) return NULL;
     pthread_mutex_init(&k->lock, NULL);
-    if (shelf_keep(s, k, sizeof *k + RECOMMEND_KEPT * sizeof *k->top + ANSWER_USUAL, kept_free)) return k;
+    if (shelf_keep(s, k, sizeof *k, kept_free)) return k;
     kept_free(k); /* another thread was first */
     return kept_of(s);
+}
+
+/* Under its lock. */
+static void tell_size(const struct shelf *s, const struct kept *k)
+{
+    shelf_keep_size(s, sizeof *k + k->n * sizeof *k->top + k->key_n + k->tail_n);
 }
 
 static bool same(const struct recommend_of *a, const struct recommend_of *b)
@@ -83,6 +88,7 @@ void reco_keep_scores(const struct shelf *s, const struct reco_kept_of *of, cons
     k->n = n;
     k->all = all;
     k->of = *of;
+    tell_size(s, k);
     pthread_mutex_unlock(&k->lock);
     free(old);
 }
@@ -177,6 +183,7 @@ void reco_keep_answer(const struct shelf *s, const struct recommend_of *of, int6
     k->answer_of = *of;
     k->answer_until = until;
     k->parts = p;
+    tell_size(s, k);
     pthread_mutex_unlock(&k->lock);
     free(old);
 }

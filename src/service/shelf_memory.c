@@ -48,9 +48,15 @@ bool shelf_keep(const struct shelf *s, void *what, size_t bytes, void (*free_it)
     void *none = NULL;
     if (!atomic_compare_exchange_strong(&mine->kept, &none, what)) return false;
     mine->kept_free = free_it; /* read by the last release alone, which follows the present holder's */
-    mine->kept_bytes = bytes;
-    atomic_fetch_add_explicit(&beside[mine->shard], (int64_t)bytes, memory_order_relaxed);
+    shelf_keep_size(s, bytes);
     return true;
+}
+
+void shelf_keep_size(const struct shelf *s, size_t bytes)
+{
+    struct shelf *mine = (struct shelf *)(uintptr_t)s;
+    atomic_fetch_add_explicit(&beside[mine->shard], (int64_t)bytes - (int64_t)atomic_exchange_explicit(&mine->kept_bytes, bytes, memory_order_relaxed),
+                              memory_order_relaxed);
 }
 
 struct shelf *shelf_new(struct str customer_id, size_t n, struct interaction_row **out_rows)

@@ -2,8 +2,12 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "changes_priv.h"
+#include "meros/base/clock.h"
+
+enum { FIRST_SLICE = 20000, FIRST_REST_MAX_NS = 100000000 };
 
 static const struct sql LOCK = {
     "segmentation_lock",
@@ -77,15 +81,10 @@ static const struct sql FIRST = {
 
 /* The first evaluation: nobody else writes to a segmentation that no model is active in, and what it writes is no news. */
 static const struct sql FIRST_ENTER = {
-    "memberships_first_enter",
-    "insert into memberships (customer_no, segmentation_no, segment_id, since) "
-    "select customer_no, $1, segment_id, $2 from new_memberships order by customer_no",
-    SQL_NOTHING};
+    "memberships_first_enter", "copy memberships (customer_no, segmentation_no, segment_id, since) from stdin (format binary)", SQL_NOTHING};
 static const struct sql FIRST_RECORD = {
     "memberships_first_record",
-    "insert into segment_changes (customer_no, segmentation_no, segment_id, entered, news, at, model_no) "
-    "select customer_no, $1, segment_id, true, false, $2, $3 from new_memberships order by customer_no",
-    SQL_NOTHING};
+    "copy segment_changes (customer_no, segmentation_no, segment_id, entered, news, at, model_no) from stdin (format binary)", SQL_NOTHING};
 /* A customer who was erased after the data were read must not come back. */
 static const struct sql FIRST_DROP_ERASED = {
     "memberships_drop_erased",
@@ -241,62 +240,109 @@ enum meros_code store_memberships_read(struct store_conn *c, int64_t segmentatio
     return copy_out(c, &MEMBERSHIPS_OUT, read_membership, &reading, err);
 }
 
-static enum meros_code copy_new(struct store_conn *c, const int64_t *customer_nos, const int32_t *labels, size_t n,
-                                const struct str *segment_ids, struct meros_err *err)
+/* Who is where as of a moment: label i is of customer i. */
+struct evaluation {
+    int64_t segmentation_no, model_no, at;
+    const int64_t *customer_nos;
+    const int32_t *labels;
+    size_t n;
+    const struct str *segment_ids;
+};
+
+static enum meros_code copy_new(const struct evaluation *e, struct store_conn *c, struct meros_err *err)
 {
     struct copy_in k;
     enum meros_code rc = copy_in_begin(&k, c, &NEW_IN, err);
     if (rc != MEROS_OK) return rc;
-    for (size_t i = 0; i < n && rc == MEROS_OK; i++) {
+    for (size_t i = 0; i < e->n && rc == MEROS_OK; i++) {
         rc = copy_in_row(&k, 2, err);
         if (rc != MEROS_OK) break;
-        copy_in_int8(&k, customer_nos[i]);
-        copy_in_text(&k, segment_ids[labels[i]]);
+        copy_in_int8(&k, e->customer_nos[i]);
+        copy_in_text(&k, e->segment_ids[e->labels[i]]);
     }
     if (rc == MEROS_OK) return copy_in_end(&k, NULL, err);
     copy_in_abort(&k);
     return rc;
 }
 
-/* Everybody is looked at once without the lock, and under it only who is gone since. */
-static enum meros_code write_first(struct store_conn *c, int64_t no, int64_t model_no, int64_t at, int64_t *out_changed,
-                                   struct meros_err *err)
+/* Into memberships, or (record) into the record. */
+static enum meros_code copy_first(const struct evaluation *e, struct store_conn *c, bool record, size_t from, size_t to, struct meros_err *err)
 {
-    struct rows entered = {0}, erased = {0}, late = {0};
+    struct copy_in k;
+    enum meros_code rc = copy_in_begin(&k, c, record ? &FIRST_RECORD : &FIRST_ENTER, err);
+    if (rc != MEROS_OK) return rc;
+    for (size_t i = from; i < to && rc == MEROS_OK; i++) {
+        rc = copy_in_row(&k, record ? 7 : 4, err);
+        if (rc != MEROS_OK) break;
+        copy_in_int8(&k, e->customer_nos[i]);
+        copy_in_int8(&k, e->segmentation_no);
+        copy_in_text(&k, e->segment_ids[e->labels[i]]);
+        if (record) copy_in_bool(&k, true);
+        if (record) copy_in_bool(&k, false);
+        copy_in_time(&k, e->at);
+        if (record) copy_in_int8(&k, e->model_no);
+    }
+    if (rc == MEROS_OK) return copy_in_end(&k, NULL, err);
+    copy_in_abort(&k);
+    return rc;
+}
+
+/* Straight into the tables, a slice at a time with a rest behind it: commits of events wait for all of the log that is before them, and
+ * for the machine. Nobody waits for what is written here: the changes lock is taken when all is there. */
+static enum meros_code copy_slices(const struct evaluation *e, struct store_conn *c, struct meros_err *err)
+{
+    enum meros_code rc = MEROS_OK;
+    for (size_t from = 0; from < e->n && rc == MEROS_OK; from += FIRST_SLICE) {
+        const size_t to = e->n - from < FIRST_SLICE ? e->n : from + FIRST_SLICE;
+        const int64_t began_ns = clock_mono_ns();
+        rc = copy_first(e, c, false, from, to, err);
+        if (rc == MEROS_OK) rc = copy_first(e, c, true, from, to, err);
+        const int64_t rest_ns = (clock_mono_ns() - began_ns) / 2;
+        if (to < e->n) nanosleep(&(struct timespec){.tv_nsec = rest_ns < FIRST_REST_MAX_NS ? rest_ns : FIRST_REST_MAX_NS}, NULL);
+    }
+    return rc;
+}
+
+/* Everybody is looked at once without the lock, and under it only who is gone since. */
+static enum meros_code write_first(const struct evaluation *e, struct store_conn *c, int64_t *out_changed, struct meros_err *err)
+{
+    struct rows erased = {0}, late = {0};
     int64_t *gone = NULL;
     size_t n_gone = 0;
-    enum meros_code rc = sql_exec(c, &FIRST_ENTER, &entered, err, P_INT(no), P_TIME(at));
-    if (rc == MEROS_OK) rc = sql_exec(c, &FIRST_RECORD, NULL, err, P_INT(no), P_TIME(at), P_INT(model_no));
-    if (rc == MEROS_OK) rc = sql_exec(c, &FIRST_DROP_ERASED, &erased, err, P_INT(no));
+    enum meros_code rc = copy_slices(e, c, err);
+    if (rc == MEROS_OK) rc = sql_exec(c, &FIRST_DROP_ERASED, &erased, err, P_INT(e->segmentation_no));
     if (rc == MEROS_OK) rc = store_changes_lock(c, err);
     if (rc == MEROS_OK) rc = changed_gone(c, &gone, &n_gone, err);
-    if (rc == MEROS_OK && n_gone > 0) rc = sql_exec(c, &FIRST_DROP, &late, err, P_INT(no), P_INTS(gone, n_gone));
-    *out_changed = entered.affected - erased.affected - late.affected;
-    rows_done(&entered);
+    if (rc == MEROS_OK && n_gone > 0) rc = sql_exec(c, &FIRST_DROP, &late, err, P_INT(e->segmentation_no), P_INTS(gone, n_gone));
+    *out_changed = (int64_t)e->n - erased.affected - late.affected;
     rows_done(&erased);
     rows_done(&late);
     free(gone);
     return rc;
 }
 
+static enum meros_code write_again(const struct evaluation *e, struct store_conn *c, int64_t *out_changed, struct meros_err *err)
+{
+    enum meros_code rc = sql_exec0(c, &NEW_TABLE, NULL, err);
+    if (rc == MEROS_OK) rc = copy_new(e, c, err);
+    if (rc == MEROS_OK) rc = sql_exec0(c, &NEW_INDEX, NULL, err);
+    if (rc == MEROS_OK) rc = pending_write(c, e->segmentation_no, e->model_no, e->at, out_changed, err);
+    /* Dropped here and not only at commit: one transaction may write several segmentations. */
+    return rc == MEROS_OK ? sql_exec0(c, &NEW_DROP, NULL, err) : rc;
+}
+
 enum meros_code store_memberships_write(struct store_conn *c, int64_t segmentation_no, int64_t model_no, int64_t at,
                                         const int64_t *customer_nos, const int32_t *labels, size_t n,
                                         const struct str *segment_ids, struct memberships_written *out, struct meros_err *err)
 {
+    const struct evaluation e = {segmentation_no, model_no, at, customer_nos, labels, n, segment_ids};
     struct rows first = {0};
     *out = (struct memberships_written){0};
-    enum meros_code rc = sql_exec0(c, &NEW_TABLE, NULL, err);
-    if (rc == MEROS_OK) rc = copy_new(c, customer_nos, labels, n, segment_ids, err);
-    if (rc == MEROS_OK) rc = sql_exec0(c, &NEW_INDEX, NULL, err);
-    if (rc == MEROS_OK) rc = store_changes_names(c, model_no, err);
+    enum meros_code rc = store_changes_names(c, model_no, err);
     if (rc == MEROS_OK) rc = sql_exec(c, &FIRST, &first, err, P_INT(segmentation_no));
     if (rc == MEROS_OK) out->first = rows_bool(&first, 0, 0);
     rows_done(&first);
-    if (rc == MEROS_OK)
-        rc = (out->first ? write_first : pending_write)(c, segmentation_no, model_no, at, &out->changed, err);
-    /* Dropped here and not only at commit: one transaction may write several segmentations. */
-    if (rc == MEROS_OK) rc = sql_exec0(c, &NEW_DROP, NULL, err);
-    return rc;
+    return rc == MEROS_OK ? (out->first ? write_first : write_again)(&e, c, &out->changed, err) : rc;
 }
 
 enum meros_code store_members_page(struct store_conn *c, struct str segmentation, struct str segment_id, int64_t after,

@@ -44,7 +44,7 @@ struct shelf {
     void *_Atomic kept;
     void (*kept_free)(void *);
     /* private */
-    size_t kept_bytes;
+    _Atomic size_t kept_bytes;
     int64_t events; /* as struct customer_shelf */
     uint8_t shard;  /* in whose account what is kept is; set before anybody else has the shelf */
     _Atomic long refs;
@@ -52,6 +52,8 @@ struct shelf {
 void shelf_release(const struct shelf *s); /* NULL is fine */
 /* Offers something to keep, of so many bytes; false: something is there already, the caller keeps what is theirs. */
 bool shelf_keep(const struct shelf *s, void *what, size_t bytes, void (*free_it)(void *));
+/* So many are its bytes now. By whoever holds a reference. */
+void shelf_keep_size(const struct shelf *s, size_t bytes);
 
 enum meros_code shelf_start(struct service *svc, struct meros_err *err) MEROS_MUSTCHECK; /* after serving_start, before listener_start */
 void shelf_stop(struct service *svc);
