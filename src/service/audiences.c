@@ -165,8 +165,10 @@ enum meros_code audience_put(struct service *svc, struct str name, const struct 
     enum meros_code rc = decode(definition, &arena, &rule, &text, &description, err);
     if (rc == MEROS_OK) rc = check_asks(svc, name, &rule, err);
     if (rc == MEROS_OK) rc = store_acquire(svc->store, &c, err);
+    if (rc == MEROS_OK) rc = store_begin(c, err); /* what is shown is what was put, whoever puts or deletes it meanwhile */
     if (rc == MEROS_OK) rc = store_audience_put(c, name, description, text, out_created, err);
     if (rc == MEROS_OK) rc = store_audience_get(c, name, fn, arg, err);
+    if (rc == MEROS_OK) rc = store_commit(c, err);
     if (rc == MEROS_OK) rc = read_by(svc, c, err);
     store_release(svc->store, c);
     arena_done(&arena);
