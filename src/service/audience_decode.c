@@ -9,7 +9,7 @@ struct decoding {
     struct arena *arena;
     struct meros_err *err;
     bool no_memory, full; /* full: too many parts, which was said */
-    size_t n_nodes, n_leaves;
+    size_t n_nodes, n_leaves, n_values;
     struct audience_node nodes[AUDIENCE_NODES_MAX];
     struct audience_leaf leaves[AUDIENCE_LEAVES_MAX];
 };
@@ -95,6 +95,11 @@ static void read_values(struct decoding *d, struct audience_leaf *l, const struc
     char one[ERR_POINTER_MAX];
     struct values x;
     l->n = many ? json_count(v) : 1;
+    if ((d->n_values += l->n) > AUDIENCE_VALUES_MAX) {
+        err_field(d->err, pointer, "a rule has at most %d values in all", AUDIENCE_VALUES_MAX);
+        d->full = true;
+        return;
+    }
     if (!make_values(d, l->type, l->n, &x)) return;
     for (size_t i = 0; i < l->n; i++) {
         if (many) below(one, pointer, "/%zu", i);
@@ -183,7 +188,7 @@ static void decode_counts(struct decoding *d, const struct json *v, const char *
         const int64_t n = json_obj_int(&o, audience_op_words[op], 0, 0, INT32_MAX, -1);
         if (n >= 0) l->counts[l->n_counts++] = (struct audience_count){(enum audience_op)op, (double)n};
     }
-    if (!o.failed && json_count(v) == 0) json_obj_fault(&o, "", "must say how many: {\">=\": 3}");
+    if (!o.failed && json_count(v) == 0) err_field(d->err, pointer, "must say how many: {\">=\": 3}");
     finish(&o);
 }
 
@@ -194,7 +199,7 @@ static void decode_where(struct decoding *d, const struct json *v, const char *p
     l->product_id = json_obj_id(&o, "product_id", 0);
     l->category = json_obj_str(&o, "category", 0, AUDIENCE_TEXT_MAX);
     if (str_present(l->category) && l->category.n == 0) json_obj_fault(&o, "category", "must not be empty");
-    if (!o.failed && json_count(v) == 0) json_obj_fault(&o, "", "must name a product_id or a category");
+    if (!o.failed && json_count(v) == 0) err_field(d->err, pointer, "must name a product_id or a category");
     finish(&o);
     (void)(keep(d, &l->product_id) && keep(d, &l->category));
 }

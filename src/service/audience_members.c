@@ -13,9 +13,10 @@ static enum meros_code told(enum meros_code rc, struct meros_err *err)
                                          "give them `within_days`, and put conditions beside them that few customers meet.", AUDIENCE_TIMEOUT_MS / 1000);
 }
 
+/* Of everybody: a few at a time, so that they do not have all connections. */
 static enum meros_code open_conn(struct service *svc, struct store_conn **c, struct meros_err *err)
 {
-    enum meros_code rc = store_acquire(svc->store, c, err);
+    enum meros_code rc = store_acquire_long(svc->store, c, err);
     return rc == MEROS_OK ? store_set_timeout(*c, AUDIENCE_TIMEOUT_MS, err) : rc;
 }
 
@@ -186,7 +187,8 @@ enum meros_code audience_explain(struct service *svc, struct str name, struct st
     const int64_t present = TIME_NONE;
     arena_init(&arena, MEMORY);
     const struct snapshot *models = serving_snapshot(svc);
-    enum meros_code rc = open_conn(svc, &c, err);
+    enum meros_code rc = store_acquire(svc->store, &c, err);
+    if (rc == MEROS_OK) rc = store_set_timeout(c, AUDIENCE_TIMEOUT_MS, err);
     if (rc == MEROS_OK) rc = store_begin_snapshot(c, err);
     if (rc == MEROS_OK) rc = find(c, name, &set, err);
     if (rc == MEROS_OK) {

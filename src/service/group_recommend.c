@@ -225,7 +225,7 @@ static enum meros_code fill(struct grouping *g, struct arena *arena, struct mero
 static enum meros_code ask_all(struct grouping *g, const struct str *ids, size_t n, struct meros_err *err)
 {
     struct store_conn *c = NULL;
-    enum meros_code rc = store_acquire(g->svc->store, &c, err);
+    enum meros_code rc = store_acquire_long(g->svc->store, &c, err);
     if (rc == MEROS_OK) rc = store_set_timeout(c, GROUP_TIMEOUT_MS, err);
     for (size_t i = 0; i < n && rc == MEROS_OK; i += AT_ONCE) rc = add_some(g, c, ids + i, n - i < AT_ONCE ? n - i : AT_ONCE, err);
     store_release(g->svc->store, c);

@@ -61,6 +61,7 @@ struct store_conn {
     int timeout_ms;            /* statement_timeout in force */
     struct prepared **prepared; /* hashed by address; cap is a power of two */
     size_t n_prepared, cap_prepared;
+    bool is_long;              /* from store_acquire_long */
     /* of the pool, under its lock */
     struct store_conn *next;
     /* shared with store_cancel: the lock is held while the server is being told */

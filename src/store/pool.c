@@ -19,7 +19,7 @@
 #include "meros/base/log.h"
 #include "meros/base/thread.h"
 
-enum { CONNECT_TIMEOUT_MS = 3000, DELAY_MIN_MS = 20, DELAY_MAX_MS = 1000, LOOK_EVERY_MS = 1000 };
+enum { CONNECT_TIMEOUT_MS = 3000, DELAY_MIN_MS = 20, DELAY_MAX_MS = 1000, LOOK_EVERY_MS = 1000, LONG_SHARE = 5 };
 
 struct store_pool {
     /* immutable */
@@ -30,8 +30,10 @@ struct store_pool {
     pthread_mutex_t lock;
     pthread_cond_t freed; /* a connection, or room for one, or the breaker moved */
     pthread_cond_t tend;  /* there is something for the tender to do */
+    pthread_cond_t long_freed;
     struct store_conn *idle;
     int n_open, n_idle, n_waiting;
+    int n_long, n_long_waiting; /* store_acquire_long */
     bool available, suspect, closing;
     int64_t acquired, timeouts, connect_failures;
 };
@@ -198,6 +200,7 @@ enum meros_code store_open(const struct store_config *config, struct store_pool 
     pthread_mutex_init(&p->lock, NULL);
     timed_cond_init(&p->freed);
     timed_cond_init(&p->tend);
+    timed_cond_init(&p->long_freed);
     p->max = config->max_connections > 0 ? config->max_connections : 16;
     p->acquire_timeout_ms = config->acquire_timeout_ms > 0 ? config->acquire_timeout_ms : 2000;
     p->statement_timeout_ms = config->statement_timeout_ms > 0 ? config->statement_timeout_ms : 30000;
@@ -232,6 +235,7 @@ out:
         free(p->url);
         pthread_cond_destroy(&p->freed);
         pthread_cond_destroy(&p->tend);
+        pthread_cond_destroy(&p->long_freed);
         pthread_mutex_destroy(&p->lock);
         free(p);
     }
@@ -250,6 +254,7 @@ void store_close(struct store_pool *p)
     close_all(p->idle);
     pthread_cond_destroy(&p->freed);
     pthread_cond_destroy(&p->tend);
+    pthread_cond_destroy(&p->long_freed);
     pthread_mutex_destroy(&p->lock);
     free(p->url);
     free(p);
@@ -313,6 +318,44 @@ enum meros_code store_acquire(struct store_pool *p, struct store_conn **out, str
     return MEROS_OK;
 }
 
+/* Under the lock. */
+static bool room_for_long(const struct store_pool *p)
+{
+    return p->n_long < (p->max < 2 * LONG_SHARE ? 1 : p->max / LONG_SHARE);
+}
+
+static void end_long(struct store_pool *p)
+{
+    p->n_long--;
+    pthread_cond_signal(&p->long_freed);
+}
+
+enum meros_code store_acquire_long(struct store_pool *p, struct store_conn **out, struct meros_err *err)
+{
+    const struct timespec until = after_ms(p->acquire_timeout_ms);
+    pool_lock(p);
+    if (!room_for_long(p) && p->n_long_waiting < p->max) {
+        p->n_long_waiting++;
+        while (!room_for_long(p) && pthread_cond_timedwait(&p->long_freed, &p->lock, &until) != ETIMEDOUT) {
+        }
+        p->n_long_waiting--;
+    }
+    const bool room = room_for_long(p);
+    if (room) p->n_long++;
+    else p->timeouts++;
+    pool_unlock(p);
+    if (!room) return unavailable(err, "As many questions that take long are being answered as may be at a time; try again.");
+    enum meros_code rc = store_acquire(p, out, err);
+    if (rc == MEROS_OK) {
+        (*out)->is_long = true;
+    } else {
+        pool_lock(p);
+        end_long(p);
+        pool_unlock(p);
+    }
+    return rc;
+}
+
 void store_release(struct store_pool *p, struct store_conn *c)
 {
     if (c == NULL) return;
@@ -320,6 +363,8 @@ void store_release(struct store_pool *p, struct store_conn *c)
     if (keep && c->timeout_ms != p->statement_timeout_ms)
         keep = store_set_timeout(c, p->statement_timeout_ms, NULL) == MEROS_OK;
     pool_lock(p);
+    if (c->is_long) end_long(p);
+    c->is_long = false;
     if (keep && !p->closing) {
         push_idle(p, c);
         c = NULL;

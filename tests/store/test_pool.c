@@ -115,6 +115,55 @@ Test(pool, acquiring_waits_its_time_and_then_says_so)
     store_close(p);
 }
 
+struct asker {
+    struct store_pool *pool;
+    enum meros_code rc;
+    int retry_after;
+};
+
+static void *ask_long(void *arg)
+{
+    struct asker *x = arg;
+    struct store_conn *c = NULL;
+    struct meros_err e = MEROS_ERR_INIT;
+    x->rc = store_acquire_long(x->pool, &c, &e);
+    x->retry_after = e.retry_after;
+    store_release(x->pool, c);
+    return NULL;
+}
+
+Test(pool, questions_that_take_long_leave_others_their_connections)
+{
+    enum { FLOOD = 12 };
+    struct store_pool *p = NULL;
+    struct store_conn *held[2], *others[8], *none = NULL;
+    struct asker askers[FLOOD];
+    pthread_t threads[FLOOD];
+    cr_assert_eq(store_open(&(struct store_config){.url = db->url, .max_connections = 10, .acquire_timeout_ms = 200}, &p, &err), MEROS_OK);
+    for (int i = 0; i < 2; i++) cr_assert_eq(store_acquire_long(p, &held[i], &err), MEROS_OK, "%s", err.detail);
+    for (int i = 0; i < FLOOD; i++) {
+        askers[i] = (struct asker){.pool = p};
+        cr_assert_eq(pthread_create(&threads[i], NULL, ask_long, &askers[i]), 0);
+    }
+    for (int i = 0; i < 8; i++) cr_assert_eq(store_acquire(p, &others[i], &err), MEROS_OK, "%s", err.detail);
+    for (int i = 0; i < FLOOD; i++) {
+        pthread_join(threads[i], NULL);
+        cr_assert_eq(askers[i].rc, MEROS_UNAVAILABLE);
+        cr_assert_gt(askers[i].retry_after, 0);
+    }
+    store_release(p, held[0]);
+    cr_assert_eq(store_acquire_long(p, &held[0], &err), MEROS_OK, "its place is free again");
+    store_release(p, held[0]);
+    cr_assert_eq(store_acquire(p, &held[0], &err), MEROS_OK);
+    cr_assert_eq(store_acquire_long(p, &none, &err), MEROS_UNAVAILABLE, "there is room, but no connection");
+    store_release(p, held[0]);
+    for (int i = 0; i < 8; i++) store_release(p, others[i]);
+    cr_assert_eq(store_acquire_long(p, &held[0], &err), MEROS_OK, "who got none holds no place");
+    store_release(p, held[0]);
+    store_release(p, held[1]);
+    store_close(p);
+}
+
 struct worker {
     struct store_pool *pool;
     int done;

@@ -36,6 +36,7 @@ enum {
     AUDIENCE_LEAVES_MAX = 100,
     AUDIENCE_DEPTH_MAX = 10,
     AUDIENCE_LIST_MAX = 1000, /* values of `in` */
+    AUDIENCE_VALUES_MAX = 10000, /* of a rule: all rules are in memory, and each answer about a customer looks through them */
     AUDIENCE_TEXT_MAX = 1000, /* bytes of a value */
     AUDIENCE_COUNTS_MAX = 6,
     AUDIENCE_DAYS_MAX = 36525 /* a hundred years */

@@ -32,6 +32,10 @@ enum meros_code store_open(const struct store_config *config, struct store_pool 
 void store_close(struct store_pool *p); /* all connections must be back; NULL is fine */
 enum meros_code store_acquire(struct store_pool *p, struct store_conn **out,
                               struct meros_err *err) MEROS_MUSTCHECK;
+/* For questions that may take seconds: of the pool's connections a fifth at most (one at least) is held by them at a time, so that many
+ * of them leave others theirs. Further ones wait as store_acquire does, no more than the pool has connections, then UNAVAILABLE. */
+enum meros_code store_acquire_long(struct store_pool *p, struct store_conn **out,
+                                   struct meros_err *err) MEROS_MUSTCHECK;
 /* Rolls back an open transaction and gives the statement time-out back its default; NULL is fine. Session
  * state of other kinds (temporary tables without ON COMMIT DROP, session-level advisory locks) must not be
  * left behind. */

@@ -117,13 +117,13 @@ Test(audience_rule, is_refused_where_it_is_wrong)
         {"{\"not\":{\"any\":[{\"all\":[]},{\"field\":\"x\",\"op\":\"=\",\"value\":1}]}}", "/rule/not/any/1/field"},
         {"{\"event\":\"\"}", "/rule/event"},
         {"{\"event\":\"x\",\"count\":3}", "/rule/count"},
-        {"{\"event\":\"x\",\"count\":{}}", "/rule/count/"},
+        {"{\"event\":\"x\",\"count\":{}}", "/rule/count"},
         {"{\"event\":\"x\",\"count\":{\"in\":3}}", "/rule/count/in"},
         {"{\"event\":\"x\",\"count\":{\">\":-1}}", "/rule/count/>"},
         {"{\"event\":\"x\",\"count\":{\">\":1.5}}", "/rule/count/>"},
         {"{\"event\":\"x\",\"within_days\":0}", "/rule/within_days"},
         {"{\"event\":\"x\",\"within_days\":\"7\"}", "/rule/within_days"},
-        {"{\"event\":\"x\",\"where\":{}}", "/rule/where/"},
+        {"{\"event\":\"x\",\"where\":{}}", "/rule/where"},
         {"{\"event\":\"x\",\"where\":{\"brand\":\"b\"}}", "/rule/where/brand"},
         {"{\"event\":\"x\",\"where\":{\"category\":\"\"}}", "/rule/where/category"},
     };
@@ -177,6 +177,15 @@ Test(audience_rule, is_bounded)
     for (int i = 0; i < AUDIENCE_LIST_MAX; i++) buf_str(&b, ",1");
     buf_str(&b, "]}");
     expect_fault(b.data, "/rule/value");
+    buf_clear(&b);
+    buf_str(&b, "{\"all\":[");
+    for (int i = 0; i <= AUDIENCE_VALUES_MAX / AUDIENCE_LIST_MAX; i++) {
+        buf_str(&b, i == 0 ? "{\"field\":\"attributes.x\",\"op\":\"in\",\"value\":[1" : ",{\"field\":\"attributes.x\",\"op\":\"in\",\"value\":[1");
+        for (int k = 1; k < AUDIENCE_LIST_MAX; k++) buf_str(&b, ",1");
+        buf_str(&b, "]}");
+    }
+    buf_str(&b, "]}");
+    expect_fault(b.data, "/rule/all/10/value");
     buf_done(&b);
 }
 
