@@ -174,7 +174,7 @@ static enum meros_code find(struct asking *x, struct meros_err *err)
     struct store_conn *c = NULL;
     struct interested *who = NULL;
     size_t n = 0;
-    enum meros_code rc = store_acquire(x->svc->store, &c, err);
+    enum meros_code rc = store_acquire_long(x->svc->store, &c, err);
     if (rc == MEROS_OK) rc = store_set_timeout(c, LIKELY_BUYERS_TIMEOUT_MS, err);
     if (rc == MEROS_OK) rc = look(x, c, &who, &n, err);
     if (rc == MEROS_OK && (x->out->data = arena_array(x->arena, n + 1, sizeof *x->out->data)) == NULL) rc = no_memory(err);
