@@ -62,7 +62,7 @@ static int follow(void)
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)s.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     const char *request = text("GET /v1/stream/segments HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", s.key);
     struct timeval patience = {.tv_sec = 60};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), small = 4096;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), small = 65536; /* with 4096 the kernel sends by a timer of 200 ms */
     char head_[13] = "";
     cr_assert_geq(fd, 0);
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
